@@ -1,0 +1,354 @@
+"""The vocabulary: every address the server answers or sends, as one table. OSC, MIDI, web, clients and docs are projections of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+ROOT = "/segue"
+PORT = 7348
+DECKS = 2
+
+Value: TypeAlias = int | float | str | bool | bytes | None
+
+
+class Kind(Enum):
+    """What a message at an address does."""
+
+    VERB = "verb"  # fires a job or an action on a deck
+    VALUE = "value"  # a value sent sets, no argument asks
+    ACTION = "action"  # asks or tells the server
+    EVENT = "event"  # sent by the server only
+
+
+class CommandError(ValueError):
+    """A message that cannot be carried out; `code` is a stable word for programs, str() a sentence for people."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Arg:
+    """One argument or option. type is one of i f s b (int, float, string, bool); low and high are inclusive."""
+
+    name: str
+    type: str
+    doc: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    default: Value = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One address. `{deck}` in it stands for a deck's number, from 1."""
+
+    address: str
+    kind: Kind
+    doc: str
+    args: tuple[Arg, ...] = ()
+    options: tuple[Arg, ...] = ()
+    reply: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the address: `continue` of `/segue/deck/{deck}/continue`."""
+        return self.address.rsplit("/", 1)[1]
+
+    @property
+    def per_deck(self) -> bool:
+        """Whether the address exists once a deck."""
+        return "{deck}" in self.address
+
+    @property
+    def types(self) -> str:
+        """OSC type tags of the positional arguments."""
+        return "".join(a.type for a in self.args)
+
+    @property
+    def access(self) -> str:
+        """`rw`, `w` or `r`, as seen by a client."""
+        return {Kind.VALUE: "rw", Kind.EVENT: "r"}.get(self.kind, "w")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One message from any front door.
+
+    time: unix seconds of its time tag, None for "immediately". arrival: unix seconds at which it reached the machine.
+    sender: an opaque route for replies.
+    """
+
+    address: str
+    args: tuple[Value, ...] = ()
+    time: float | None = None
+    sender: str = ""
+    arrival: float | None = field(default=None, compare=False)
+
+
+QUANTS = ("off", "1/4", "beat", "bar", "2bar", "4bar", "8bar", "loop")
+REGIMES = ("clean", "guided", "tail")
+
+_LENGTH = (
+    Arg("beats", "f", "length of the new audio in beats", "beat", 0.25, 256),
+    Arg("sec", "f", "length of the new audio in seconds", "s", 0.1, 60),
+)
+_COMMON = (
+    Arg("seed", "i", "seed of the noise; -1 draws one", "", -1, 2**31 - 1, -1),
+    Arg("steps", "i", "sampler steps", "step", 1, 1000, 4),
+    Arg("xi", "f", "guidance step size, quoted at 50 steps", "", 0, 10, 0.03),
+    Arg("regime", "s", "how the context enters the model", choices=REGIMES, default="clean"),
+    Arg("quant", "s", "where the take enters", choices=QUANTS, default="off"),
+    Arg("xfade", "f", "crossfade at both seams", "s", 0, 2, 0.02),
+    Arg("commit", "b", "play when ready; 0 keeps the take until `commit`", default=True),
+    Arg("id", "i", "a number of the sender's choice for this job", "", 0, 2**31 - 1),
+)
+_K = Arg("k", "f", "share of noise in the start, Table 2: 1 is new, 0 is what stands there", "", 0, 1, 0.85)
+_TAKE = _LENGTH + _COMMON
+_ID = Arg("id", "i", "the job meant; the newest without it", "", 0, 2**31 - 1)
+
+_DECK = f"{ROOT}/deck/{{deck}}"
+
+
+def _verb(name: str, doc: str, options: tuple[Arg, ...] = _TAKE, args: tuple[Arg, ...] = ()) -> Spec:
+    return Spec(f"{_DECK}/{name}", Kind.VERB, doc, args, options, reply=f"{ROOT}/job")
+
+
+def _value(path: str, doc: str, arg: Arg) -> Spec:
+    return Spec(path, Kind.VALUE, doc, (arg,), reply=path)
+
+
+def _action(name: str, doc: str, args: tuple[Arg, ...] = (), reply: str = "") -> Spec:
+    return Spec(f"{ROOT}/{name}", Kind.ACTION, doc, args, reply=reply)
+
+
+def _event(path: str, doc: str, args: tuple[Arg, ...]) -> Spec:
+    return Spec(path, Kind.EVENT, doc, args)
+
+
+SPECS: tuple[Spec, ...] = (
+    # verbs that make a take
+    _verb("continue", "plays on from what has just sounded (continuation)"),
+    _verb(
+        "transition",
+        "bridges into another deck and goes on there (transition)",
+        (
+            Arg("to", "i", "the deck to arrive at; the other one of two without it", "deck", 1),
+            Arg("at", "f", "place in the target's file where it enters", "s", 0),
+            *_TAKE,
+            _K,
+        ),
+    ),
+    _verb("infill", "fills the coming stretch anew, joined to what follows on a file deck (infill)", (*_TAKE,)),
+    _verb("vary", "varies what was heard last, keeping its outline (regenerate)", (*_TAKE, _K)),
+    _verb("loop", "makes the last phrase into a loop that closes without a seam (loop)"),
+    _verb(
+        "style",
+        "continues in the style of a deck, a file or a class (embedder or classifier guidance)",
+        (
+            Arg("deck", "i", "the deck whose sound is the style", "deck", 1),
+            Arg("path", "s", "a file whose sound is the style"),
+            Arg("class", "s", "the name of a class of the classifier"),
+            *_TAKE,
+        ),
+    ),
+    _verb("generate", "plays something new, from noise alone (unconditional)"),
+    # verbs on takes and decks
+    _verb("commit", "plays a take that was held back by `commit 0`", (_ID, _COMMON[4], _COMMON[5])),
+    _verb("cancel", "drops the newest pending job", (_ID,)),
+    _verb("stop", "ends the take and returns to dry", (_COMMON[4], _COMMON[5])),
+    _verb("capture", "keeps what has just sounded as a take", _LENGTH),
+    _verb("freeze", "pins the context: later verbs condition on this moment; 0 unpins", (), (Arg("on", "b", "1 pins, 0 unpins"),)),
+    _verb("undo", "plays the take before this one", ()),
+    _verb("redo", "plays the take that `undo` left", ()),
+    _verb("load", "loads a file, which makes this a file deck", (), (Arg("path", "s", "an audio file", required=True),)),
+    _verb("play", "starts the file", (_COMMON[4],)),
+    _verb("pause", "pauses the file", (_COMMON[4],)),
+    _verb("seek", "moves to a place in the file", (), (Arg("sec", "f", "place in the file", "s", 0, required=True),)),
+    _verb("cue", "moves to a place in the file and pauses there", (), (Arg("sec", "f", "place in the file", "s", 0, default=0.0),)),
+    # values of a deck
+    _value(f"{_DECK}/gain", "level of the deck", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
+    _value(f"{_DECK}/gate", "level under which the input counts as silent", Arg("gate", "f", "peak level", "dBFS", -120, 0, -50.0)),
+    _value(f"{_DECK}/steps", "steps of verbs that do not say", _COMMON[1]),
+    _value(f"{_DECK}/xi", "guidance of verbs that do not say", _COMMON[2]),
+    _value(f"{_DECK}/k", "share of noise of verbs that do not say", _K),
+    _value(f"{_DECK}/regime", "context regime of verbs that do not say", _COMMON[3]),
+    _value(f"{_DECK}/quant", "entry of verbs that do not say", _COMMON[4]),
+    _value(f"{_DECK}/xfade", "crossfade of verbs that do not say", _COMMON[5]),
+    _value(f"{_DECK}/beats", "length of verbs that do not say", Arg("beats", "f", "length", "beat", 0.25, 256, 8.0)),
+    # time
+    _value(f"{ROOT}/tempo", "tempo of the internal clock", Arg("bpm", "f", "tempo", "BPM", 20, 300, 120.0)),
+    _value(f"{ROOT}/meter", "beats a bar", Arg("beats", "i", "beats", "beat", 1, 32, 4)),
+    _action("tap", "taps the tempo: the median of the last four intervals"),
+    _action("downbeat", "says that this moment is the first beat of a bar"),
+    _action("nudge", "moves the beat", (Arg("beats", "f", "how far, later is positive", "beat", -4, 4, required=True),)),
+    # the server
+    _action("panic", "ends every take on every deck within 10 ms"),
+    _action("ping", "answers with what was sent", reply=f"{ROOT}/pong"),
+    _action("status", "asks for the state of everything", reply=f"{ROOT}/status"),
+    _action("version", "asks for the version", reply=f"{ROOT}/version"),
+    _action(
+        "sync",
+        "answers once everything sent before has been carried out",
+        (Arg("id", "i", "comes back in the answer", default=0),),
+        reply=f"{ROOT}/synced",
+    ),
+    _action("clock", "asks for the sample clock: frame, rate, unix time of that frame", reply=f"{ROOT}/clock"),
+    _action(
+        "notify",
+        "sends replies and events to this port of the sender from now on, for 30 s; 0 ends it",
+        (Arg("port", "i", "UDP port; the sending one if absent", "", 0, 65535, required=False),),
+        reply=f"{ROOT}/notify",
+    ),
+    _action("subscribe", "sends meters and beats too", (Arg("on", "b", "1 or 0", default=True),), reply=f"{ROOT}/subscribe"),
+    _action("meters", "asks for the levels once", reply=f"{ROOT}/meters"),
+    _action("jobs", "asks for all jobs that are not over", reply=f"{ROOT}/job"),
+    _action("dump_osc", "prints every message that arrives", (Arg("on", "b", "1 or 0", default=True),)),
+    _action("clear_sched", "forgets all messages that are not due yet"),
+    _action("quit", "ends the server", reply=f"{ROOT}/quit"),
+    # what the server sends
+    _event(f"{ROOT}/pong", "the answer to ping, with its arguments", ()),
+    _event(f"{ROOT}/synced", "the answer to sync", (Arg("id", "i", "the number that was sent"),)),
+    _event(
+        f"{ROOT}/fail",
+        "something could not be done",
+        (Arg("address", "s", "what was asked"), Arg("sentence", "s", "why not"), Arg("code", "i", "number of the reason")),
+    ),
+    _event(f"{ROOT}/late", "a message came after its time", (Arg("address", "s", "what was asked"), Arg("sec", "f", "how late", "s"))),
+    _event(
+        f"{ROOT}/job",
+        "a job changed its state",
+        (
+            Arg("id", "i", "the job"),
+            Arg("deck", "i", "its deck"),
+            Arg("verb", "s", "what was asked"),
+            Arg("state", "s", "queued running ready armed playing done cancelled failed late dropped"),
+            Arg("progress", "f", "0 to 1"),
+            Arg("sentence", "s", "the reason of a failure, else empty"),
+        ),
+    ),
+    _event(
+        f"{ROOT}/take",
+        "where a take lies, when it starts to play",
+        (
+            Arg("id", "i", "the job"),
+            Arg("deck", "i", "its deck"),
+            Arg("context_end_frame", "h", "t0", "frame"),
+            Arg("start_frame", "h", "t1", "frame"),
+            Arg("entry_offset", "h", "t1 - t0", "frame"),
+            Arg("seed", "i", "its seed"),
+            Arg("steps", "i", "its steps"),
+            Arg("ladder_rung", "s", "finished, fewer-steps, last-take, loop or dry"),
+        ),
+    ),
+    _event(f"{_DECK}/state", "what the deck plays: dry, take, loop, silence", (Arg("state", "s", "source"),)),
+    _event(f"{_DECK}/next", "what the deck will play", (Arg("verb", "s", "verb or empty"), Arg("beats", "f", "beats until then", "beat"))),
+    _event(f"{_DECK}/file", "the file of a file deck", (Arg("path", "s", "file"), Arg("sec", "f", "length", "s"))),
+    _event(f"{ROOT}/beat", "a beat, sent ahead with its time as the bundle's tag", (Arg("beat", "i", "beat"), Arg("bar", "i", "bar"))),
+    _event(f"{ROOT}/engine", "state of the engine", (Arg("state", "s", "starting ready busy down"), Arg("sentence", "s", "more"))),
+)
+
+# Numbers sent in /segue/fail, by code word: stable, only ever added to.
+CODES: Mapping[str, int] = {
+    "unknown-address": 1,
+    "bad-argument": 2,
+    "no-such-deck": 3,
+    "not-enough-audio": 4,
+    "no-file": 5,
+    "bad-file": 6,
+    "no-job": 7,
+    "engine-down": 8,
+    "generation-failed": 9,
+    "too-far-ahead": 10,
+    "queue-full": 11,
+    "live-target": 12,
+    "not-available": 13,
+    "bad-packet": 14,
+}
+
+
+def addresses(specs: Iterable[Spec] = SPECS, decks: int = DECKS) -> dict[str, tuple[Spec, int | None]]:
+    """Every concrete address that can be received, with its spec and deck."""
+    table: dict[str, tuple[Spec, int | None]] = {}
+    for spec in specs:
+        if spec.kind is Kind.EVENT:
+            continue
+        if spec.per_deck:
+            table.update({spec.address.format(deck=n): (spec, n) for n in range(1, decks + 1)})
+        else:
+            table[spec.address] = (spec, None)
+    return table
+
+
+def is_release(spec: Spec, args: Sequence[Value]) -> bool:
+    """Whether a verb's message is a button let go: a single 0 or false."""
+    positional_bool = bool(spec.args) and spec.args[0].type == "b"
+    return spec.kind is Kind.VERB and not positional_bool and len(args) == 1 and not isinstance(args[0], str) and not args[0]
+
+
+def bind(spec: Spec, args: Sequence[Value]) -> dict[str, Value]:
+    """Argument and option values by name, checked and converted; names that were not sent are absent.
+
+    Raises CommandError with a sentence that says what, got, allowed.
+    """
+    rest = list(args)
+    bound: dict[str, Value] = {}
+    if spec.kind is Kind.VERB and len(rest) in (0, 1) and not spec.args:
+        if not rest or rest[0] is None or isinstance(rest[0], (bool, int, float)):
+            return _required(spec, bound)
+    names = {option.name: option for option in (*spec.options, *spec.args)}
+    if spec.kind is Kind.VERB and not spec.args and rest and not isinstance(rest[0], str):
+        rest.pop(0)  # the button's value before the options
+    for arg in spec.args:
+        if rest and not (isinstance(rest[0], str) and rest[0] in names and len(rest) > 1):
+            bound[arg.name] = convert(spec, arg, rest.pop(0))
+    if len(rest) % 2:
+        raise CommandError("bad-argument", f"{spec.name}: options come as name and value, got {len(rest)} of them; {_allowed(names)}")
+    for key, value in zip(rest[::2], rest[1::2], strict=True):
+        if not isinstance(key, str) or key not in names:
+            raise CommandError("bad-argument", f"{spec.name}: no option {key!r}; {_allowed(names)}")
+        bound[key] = convert(spec, names[key], value)
+    return _required(spec, bound)
+
+
+def convert(spec: Spec, arg: Arg, value: Value) -> Value:
+    """The value as arg.type, within its range; ints, floats, bools and numbers in text are taken where sensible."""
+    try:
+        number = float(value) if arg.type in "ifb" else 0.0  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise CommandError("bad-argument", f"{spec.name}: {arg.name} is a number, got {value!r}") from None
+    if arg.type == "s":
+        if not isinstance(value, str) or (arg.choices and value not in arg.choices):
+            allowed = " ".join(arg.choices) if arg.choices else "text"
+            raise CommandError("bad-argument", f"{spec.name}: {arg.name} is one of {allowed}, got {value!r}")
+        return value
+    if arg.type == "b":
+        return bool(number)
+    low = arg.low if arg.low is not None else float("-inf")
+    high = arg.high if arg.high is not None else float("inf")
+    if not low <= number <= high or number in (float("inf"), float("-inf")):
+        unit = f" {arg.unit}" if arg.unit else ""
+        raise CommandError("bad-argument", f"{spec.name}: {arg.name} lies between {low:g} and {high:g}{unit}, got {number:g}")
+    if arg.type == "i":
+        if number != int(number):
+            raise CommandError("bad-argument", f"{spec.name}: {arg.name} is a whole number, got {number:g}")
+        return int(number)
+    return number
+
+
+def _required(spec: Spec, bound: dict[str, Value]) -> dict[str, Value]:
+    for arg in (*spec.args, *spec.options):
+        if arg.required and arg.name not in bound:
+            raise CommandError("bad-argument", f"{spec.name}: {arg.name} is missing ({arg.doc})")
+    return bound
+
+
+def _allowed(names: Mapping[str, Arg]) -> str:
+    return f"it takes {' '.join(names)}" if names else "it takes none"
