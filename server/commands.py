@@ -1,7 +1,8 @@
-"""The vocabulary: every address the server answers or sends, as one table. OSC, MIDI, web, clients and docs are projections of it."""
+"""The vocabulary: every address that the server answers or sends. OSC, MIDI, web, clients and docs are projections of it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,7 +34,7 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True)
 class Arg:
-    """One argument or option. type is one of i f s b (int, float, string, bool); low and high are inclusive."""
+    """One argument or option. type is one of i f s b h (int, float, string, bool, 64-bit int); low and high are inclusive."""
 
     name: str
     type: str
@@ -48,7 +49,10 @@ class Arg:
 
 @dataclass(frozen=True)
 class Spec:
-    """One address. `{deck}` in it stands for a deck's number, from 1."""
+    """One address. `{deck}` in it stands for a deck's number, from 1.
+
+    returns: the arguments of the reply, where the table has no event of that address. echo: takes any arguments at all.
+    """
 
     address: str
     kind: Kind
@@ -56,6 +60,8 @@ class Spec:
     args: tuple[Arg, ...] = ()
     options: tuple[Arg, ...] = ()
     reply: str = ""
+    returns: tuple[Arg, ...] = ()
+    echo: bool = False
 
     @property
     def name(self) -> str:
@@ -69,8 +75,8 @@ class Spec:
 
     @property
     def types(self) -> str:
-        """OSC type tags of the positional arguments."""
-        return "".join(a.type for a in self.args)
+        """OSC type tags of the positional arguments; a bool is written as the integer 0 or 1, which every sender can make."""
+        return "".join("i" if a.type == "b" else a.type for a in self.args)
 
     @property
     def access(self) -> str:
@@ -125,8 +131,8 @@ def _value(path: str, doc: str, arg: Arg) -> Spec:
     return Spec(path, Kind.VALUE, doc, (arg,), reply=path)
 
 
-def _action(name: str, doc: str, args: tuple[Arg, ...] = (), reply: str = "") -> Spec:
-    return Spec(f"{ROOT}/{name}", Kind.ACTION, doc, args, reply=reply)
+def _action(name: str, doc: str, args: tuple[Arg, ...] = (), reply: str = "", returns: tuple[Arg, ...] = ()) -> Spec:
+    return Spec(f"{ROOT}/{name}", Kind.ACTION, doc, args, reply=f"{ROOT}/{reply}" if reply else "", returns=returns)
 
 
 def _event(path: str, doc: str, args: tuple[Arg, ...]) -> Spec:
@@ -165,17 +171,23 @@ SPECS: tuple[Spec, ...] = (
     _verb("cancel", "drops the newest pending job", (_ID,)),
     _verb("stop", "ends the take and returns to dry", (_COMMON[4], _COMMON[5])),
     _verb("capture", "keeps what has just sounded as a take", _LENGTH),
-    _verb("freeze", "pins the context: later verbs condition on this moment; 0 unpins", (), (Arg("on", "b", "1 pins, 0 unpins"),)),
+    _verb(
+        "freeze", "pins the context: later verbs condition on this moment; 0 unpins", (), (Arg("on", "b", "1 pins, 0 unpins"),)
+    ),
     _verb("undo", "plays the take before this one", ()),
     _verb("redo", "plays the take that `undo` left", ()),
     _verb("load", "loads a file, which makes this a file deck", (), (Arg("path", "s", "an audio file", required=True),)),
     _verb("play", "starts the file", (_COMMON[4],)),
     _verb("pause", "pauses the file", (_COMMON[4],)),
     _verb("seek", "moves to a place in the file", (), (Arg("sec", "f", "place in the file", "s", 0, required=True),)),
-    _verb("cue", "moves to a place in the file and pauses there", (), (Arg("sec", "f", "place in the file", "s", 0, default=0.0),)),
+    _verb(
+        "cue", "moves to a place in the file and pauses there", (), (Arg("sec", "f", "place in the file", "s", 0, default=0.0),)
+    ),
     # values of a deck
     _value(f"{_DECK}/gain", "level of the deck", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
-    _value(f"{_DECK}/gate", "level under which the input counts as silent", Arg("gate", "f", "peak level", "dBFS", -120, 0, -50.0)),
+    _value(
+        f"{_DECK}/gate", "level under which the input counts as silent", Arg("gate", "f", "peak level", "dBFS", -120, 0, -50.0)
+    ),
     _value(f"{_DECK}/steps", "steps of verbs that do not say", _COMMON[1]),
     _value(f"{_DECK}/xi", "guidance of verbs that do not say", _COMMON[2]),
     _value(f"{_DECK}/k", "share of noise of verbs that do not say", _K),
@@ -191,28 +203,44 @@ SPECS: tuple[Spec, ...] = (
     _action("nudge", "moves the beat", (Arg("beats", "f", "how far, later is positive", "beat", -4, 4, required=True),)),
     # the server
     _action("panic", "ends every take on every deck within 10 ms"),
-    _action("ping", "answers with what was sent", reply=f"{ROOT}/pong"),
-    _action("status", "asks for the state of everything", reply=f"{ROOT}/status"),
-    _action("version", "asks for the version", reply=f"{ROOT}/version"),
+    Spec(f"{ROOT}/ping", Kind.ACTION, "answers with what was sent", reply=f"{ROOT}/pong", echo=True),
+    _action("status", "asks for the state of everything; the answer is names and values in turn", reply="status"),
+    _action("version", "asks for the version", reply="version", returns=(Arg("version", "s", "major.minor.patch"),)),
     _action(
         "sync",
         "answers once everything sent before has been carried out",
         (Arg("id", "i", "comes back in the answer", default=0),),
-        reply=f"{ROOT}/synced",
+        reply="synced",
     ),
-    _action("clock", "asks for the sample clock: frame, rate, unix time of that frame", reply=f"{ROOT}/clock"),
+    _action(
+        "clock",
+        "asks for the sample clock",
+        reply="clock",
+        returns=(
+            Arg("frame", "h", "a frame", "frame"),
+            Arg("rate", "i", "frames a second", "Hz"),
+            Arg("time", "d", "when that frame sounds", "unix s"),
+        ),
+    ),
     _action(
         "notify",
-        "sends replies and events to this port of the sender from now on, for 30 s; 0 ends it",
-        (Arg("port", "i", "UDP port; the sending one if absent", "", 0, 65535, required=False),),
-        reply=f"{ROOT}/notify",
+        "sends replies and events to this port of the sender from now on, for 30 s, beginning with the state; 0 ends it",
+        (Arg("port", "i", "UDP port; the sending one if absent", "", 0, 65535),),
+        reply="notify",
+        returns=(Arg("sec", "f", "how long the lease lasts", "s"),),
     ),
-    _action("subscribe", "sends meters and beats too", (Arg("on", "b", "1 or 0", default=True),), reply=f"{ROOT}/subscribe"),
-    _action("meters", "asks for the levels once", reply=f"{ROOT}/meters"),
-    _action("jobs", "asks for all jobs that are not over", reply=f"{ROOT}/job"),
+    _action(
+        "subscribe",
+        "sends meters and beats too",
+        (Arg("on", "b", "1 or 0", default=True),),
+        reply="subscribe",
+        returns=(Arg("on", "i", "1 or 0"),),
+    ),
+    _action("meters", "asks for the levels once, deck by deck"),
+    _action("jobs", "asks for all jobs that are not over", reply="job"),
     _action("dump_osc", "prints every message that arrives", (Arg("on", "b", "1 or 0", default=True),)),
     _action("clear_sched", "forgets all messages that are not due yet"),
-    _action("quit", "ends the server", reply=f"{ROOT}/quit"),
+    _action("quit", "ends the server", reply="quit"),
     # what the server sends
     _event(f"{ROOT}/pong", "the answer to ping, with its arguments", ()),
     _event(f"{ROOT}/synced", "the answer to sync", (Arg("id", "i", "the number that was sent"),)),
@@ -221,7 +249,9 @@ SPECS: tuple[Spec, ...] = (
         "something could not be done",
         (Arg("address", "s", "what was asked"), Arg("sentence", "s", "why not"), Arg("code", "i", "number of the reason")),
     ),
-    _event(f"{ROOT}/late", "a message came after its time", (Arg("address", "s", "what was asked"), Arg("sec", "f", "how late", "s"))),
+    _event(
+        f"{ROOT}/late", "a message came after its time", (Arg("address", "s", "what was asked"), Arg("sec", "f", "how late", "s"))
+    ),
     _event(
         f"{ROOT}/job",
         "a job changed its state",
@@ -249,10 +279,23 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     _event(f"{_DECK}/state", "what the deck plays: dry, take, loop, silence", (Arg("state", "s", "source"),)),
-    _event(f"{_DECK}/next", "what the deck will play", (Arg("verb", "s", "verb or empty"), Arg("beats", "f", "beats until then", "beat"))),
+    _event(
+        f"{_DECK}/next",
+        "what the deck will play",
+        (Arg("verb", "s", "verb or empty"), Arg("beats", "f", "beats until then", "beat")),
+    ),
+    _event(
+        f"{_DECK}/meter",
+        "levels, 30 times a second to subscribers",
+        (Arg("input", "f", "peak of what comes in, linear"), Arg("output", "f", "peak of what goes out, linear")),
+    ),
     _event(f"{_DECK}/file", "the file of a file deck", (Arg("path", "s", "file"), Arg("sec", "f", "length", "s"))),
-    _event(f"{ROOT}/beat", "a beat, sent ahead with its time as the bundle's tag", (Arg("beat", "i", "beat"), Arg("bar", "i", "bar"))),
-    _event(f"{ROOT}/engine", "state of the engine", (Arg("state", "s", "starting ready busy down"), Arg("sentence", "s", "more"))),
+    _event(
+        f"{ROOT}/beat", "a beat, sent ahead with its time as the bundle's tag", (Arg("beat", "i", "beat"), Arg("bar", "i", "bar"))
+    ),
+    _event(
+        f"{ROOT}/engine", "state of the engine", (Arg("state", "s", "starting ready busy down"), Arg("sentence", "s", "more"))
+    ),
 )
 
 # Numbers sent in /segue/fail, by code word: stable, only ever added to.
@@ -288,9 +331,10 @@ def addresses(specs: Iterable[Spec] = SPECS, decks: int = DECKS) -> dict[str, tu
 
 
 def is_release(spec: Spec, args: Sequence[Value]) -> bool:
-    """Whether a verb's message is a button let go: a single 0 or false."""
-    positional_bool = bool(spec.args) and spec.args[0].type == "b"
-    return spec.kind is Kind.VERB and not positional_bool and len(args) == 1 and not isinstance(args[0], str) and not args[0]
+    """Whether the message is a button let go: a single 0 or false where no number is asked for."""
+    if spec.kind not in (Kind.VERB, Kind.ACTION) or spec.echo or (spec.args and spec.args[0].type != "s"):
+        return False
+    return len(args) == 1 and isinstance(args[0], (bool, int, float)) and not args[0]
 
 
 def bind(spec: Spec, args: Sequence[Value]) -> dict[str, Value]:
@@ -298,57 +342,97 @@ def bind(spec: Spec, args: Sequence[Value]) -> dict[str, Value]:
 
     Raises CommandError with a sentence that says what, got, allowed.
     """
+    if spec.echo:
+        return {}
     rest = list(args)
     bound: dict[str, Value] = {}
-    if spec.kind is Kind.VERB and len(rest) in (0, 1) and not spec.args:
-        if not rest or rest[0] is None or isinstance(rest[0], (bool, int, float)):
-            return _required(spec, bound)
     names = {option.name: option for option in (*spec.options, *spec.args)}
-    if spec.kind is Kind.VERB and not spec.args and rest and not isinstance(rest[0], str):
-        rest.pop(0)  # the button's value before the options
+    if rest and not spec.args and _is_press(spec, rest[0]):
+        rest.pop(0)  # a button's value stands before the options
     for arg in spec.args:
         if rest and not (isinstance(rest[0], str) and rest[0] in names and len(rest) > 1):
             bound[arg.name] = convert(spec, arg, rest.pop(0))
     if len(rest) % 2:
-        raise CommandError("bad-argument", f"{spec.name}: options come as name and value, got {len(rest)} of them; {_allowed(names)}")
+        raise _bad(f"{spec.name}: options come as name and value, got {len(rest)} of them; {_allowed(names)}")
     for key, value in zip(rest[::2], rest[1::2], strict=True):
         if not isinstance(key, str) or key not in names:
-            raise CommandError("bad-argument", f"{spec.name}: no option {key!r}; {_allowed(names)}")
+            raise _bad(f"{spec.name}: no option {_shown(key)}; {_allowed(names)}")
         bound[key] = convert(spec, names[key], value)
     return _required(spec, bound)
 
 
 def convert(spec: Spec, arg: Arg, value: Value) -> Value:
     """The value as arg.type, within its range; ints, floats, bools and numbers in text are taken where sensible."""
-    try:
-        number = float(value) if arg.type in "ifb" else 0.0  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise CommandError("bad-argument", f"{spec.name}: {arg.name} is a number, got {value!r}") from None
     if arg.type == "s":
-        if not isinstance(value, str) or (arg.choices and value not in arg.choices):
-            allowed = " ".join(arg.choices) if arg.choices else "text"
-            raise CommandError("bad-argument", f"{spec.name}: {arg.name} is one of {allowed}, got {value!r}")
-        return value
+        return _text(spec, arg, value)
+    number = _number(spec, arg, value)
     if arg.type == "b":
         return bool(number)
-    low = arg.low if arg.low is not None else float("-inf")
-    high = arg.high if arg.high is not None else float("inf")
-    if not low <= number <= high or number in (float("inf"), float("-inf")):
+    low, high = _limits(arg)
+    if not low <= number <= high:
         unit = f" {arg.unit}" if arg.unit else ""
-        raise CommandError("bad-argument", f"{spec.name}: {arg.name} lies between {low:g} and {high:g}{unit}, got {number:g}")
-    if arg.type == "i":
+        raise _bad(f"{spec.name}: {arg.name} lies between {_plain(low)} and {_plain(high)}{unit}, got {_shown(value)}")
+    if arg.type in "ih":
         if number != int(number):
-            raise CommandError("bad-argument", f"{spec.name}: {arg.name} is a whole number, got {number:g}")
-        return int(number)
+            raise _bad(f"{spec.name}: {arg.name} is a whole number, got {_shown(value)}")
+        return value if isinstance(value, int) and not isinstance(value, bool) else int(number)
     return number
+
+
+# What OSC can carry: i is a 32-bit and h a 64-bit integer, f has 32 bits (IEEE 754).
+_WIDEST = {"i": (-(2**31), 2**31 - 1), "h": (-(2**63), 2**63 - 1), "f": (-3.4028234663852886e38, 3.4028234663852886e38)}
+
+
+def _limits(arg: Arg) -> tuple[float, float]:
+    low, high = _WIDEST[arg.type]
+    return (low if arg.low is None else arg.low, high if arg.high is None else arg.high)
+
+
+def _number(spec: Spec, arg: Arg, value: Value) -> float:
+    try:
+        if isinstance(value, bytes) or value is None:
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _bad(f"{spec.name}: {arg.name} is a number, got {_shown(value)}") from None
+    if not math.isfinite(number):
+        raise _bad(f"{spec.name}: {arg.name} is a finite number, got {_shown(value)}")
+    return number
+
+
+def _text(spec: Spec, arg: Arg, value: Value) -> str:
+    if not isinstance(value, str):
+        raise _bad(f"{spec.name}: {arg.name} is text, got {_shown(value)}")
+    if arg.choices and value not in arg.choices:
+        raise _bad(f"{spec.name}: {arg.name} is one of {' '.join(arg.choices)}, got {_shown(value)}")
+    return value
+
+
+def _is_press(spec: Spec, value: Value) -> bool:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _bad(f"{spec.name}: a button sends 0 or a finite number, got {value}")
+    return spec.kind in (Kind.VERB, Kind.ACTION) and (value is None or isinstance(value, (bool, int, float)))
 
 
 def _required(spec: Spec, bound: dict[str, Value]) -> dict[str, Value]:
     for arg in (*spec.args, *spec.options):
         if arg.required and arg.name not in bound:
-            raise CommandError("bad-argument", f"{spec.name}: {arg.name} is missing ({arg.doc})")
+            raise _bad(f"{spec.name}: {arg.name} is missing ({arg.doc})")
     return bound
+
+
+def _bad(sentence: str) -> CommandError:
+    return CommandError("bad-argument", sentence)
 
 
 def _allowed(names: Mapping[str, Arg]) -> str:
     return f"it takes {' '.join(names)}" if names else "it takes none"
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) and abs(number) < 1e16 else f"{number:g}"
+
+
+def _shown(value: Value) -> str:
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else f"a number of {value.bit_length()} bits"
+    return text if len(text) <= 64 else text[:60] + "..."
