@@ -1,0 +1,53 @@
+"""Settings of one run of the server: a value that every process gets as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from segue.server.commands import DECKS, PORT
+
+RATE = 44_100  # Hz, the model's rate; a device may run at another
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Config:
+    """What `segue serve` was asked for.
+
+    device: part of a device's name, or None for the default; host_api: `JACK`, `ALSA`, `null`, ... or None.
+    output_latency: seconds between the output port and the ear, taken off every time tag.
+    """
+
+    segment: str = ""
+    rate: int = RATE
+    block: int = BLOCK
+    decks: int = DECKS
+    device: str | None = None
+    host_api: str | None = None
+    client_name: str = "segue"
+    autoconnect: bool = False
+    host: str = "127.0.0.1"
+    port: int = PORT
+    model: str = "live"
+    backend: str = "eager"
+    torch_device: str = "cpu"
+    threads: int = 0
+    midi: str | None = None
+    output_latency: float = 0.0
+    state_file: str = ""
+    log: str = ""
+    files: tuple[str, ...] = ()
+    tempo: float = 120.0
+
+    def to_json(self) -> str:
+        """The settings as one line of JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Config:
+        """The settings from `to_json`; raises ValueError for anything else."""
+        data = json.loads(text)
+        data["files"] = tuple(data.get("files", ()))
+        return cls(**data)

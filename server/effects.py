@@ -1,0 +1,168 @@
+"""What the session wants done: values that the conductor carries out in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from segue.server.commands import Value
+from segue.server.jobs import Audio, Job
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Give a job to the engine."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """Tell the engine to end a job."""
+
+    job: int
+
+
+@dataclass(frozen=True)
+class Write:
+    """Copy audio into a play slot, its first sample at absolute frame `first`."""
+
+    deck: int
+    slot: int
+    first: int
+    audio: Audio
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Say which frames of a slot may be played, and where and how the deck leaves it."""
+
+    deck: int
+    slot: int
+    take: int
+    first: int
+    last: int
+    exit_frame: int
+    exit_fade: int
+    policy: str
+
+
+@dataclass(frozen=True)
+class Play:
+    """Switch a deck to a source (dry, slot_a, slot_b, loop, silence) at a frame; `id` comes back when applied."""
+
+    deck: int
+    source: str
+    frame: int
+    fade: int
+    id: int
+    take: int = 0
+    curve: str = "equal-power"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Set a deck's level at a frame."""
+
+    deck: int
+    frame: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Revoke:
+    """Take back a Play that has not been applied."""
+
+    id: int
+
+
+@dataclass(frozen=True)
+class Panic:
+    """End every take, at once."""
+
+    frame: int
+
+
+@dataclass(frozen=True)
+class LoadFile:
+    """Put a file on a deck, from a place in it."""
+
+    deck: int
+    path: str
+    route: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Transport:
+    """From `frame` on the deck's file plays from `position` (frames of the stream's rate), or rests there."""
+
+    deck: int
+    frame: int
+    position: int
+    playing: bool
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Read what sounded into a take: `frames` frames ending at frame `end`."""
+
+    job: int
+    deck: int
+    end: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Make audio, whose first sample belongs at frame `origin`, the deck's loop; hold: until the loop is left."""
+
+    deck: int
+    audio: Audio
+    origin: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Answer the sender of a command."""
+
+    route: str
+    address: str
+    args: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Tell every client that listens."""
+
+    address: str
+    args: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Say to a sender why something was not done."""
+
+    route: str
+    address: str
+    sentence: str
+    code: str
+
+
+Effect: TypeAlias = (
+    Submit
+    | Abandon
+    | Write
+    | Publish
+    | Play
+    | Gain
+    | Revoke
+    | Panic
+    | LoadFile
+    | Transport
+    | Capture
+    | Loop
+    | Reply
+    | Emit
+    | Fail
+)

@@ -1,0 +1,96 @@
+"""The engine process: one inference thread beside a reader of orders. It ends when the control process does.
+
+Run as `python -m segue.server.engine_process FD`, FD being its end of a socket pair.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from segue.server.config import Config
+from segue.server.jobs import EngineState, Job
+from segue.server.pipe import receive_order, send_event
+
+# Builds what runs jobs from the settings, and says what it is; tests put their own here.
+Loader = Callable[[Config], "tuple[object, EngineState]"]
+
+
+class Orders:
+    """Orders as they come: jobs in a queue, abandoned ones in a set. The reader thread fills it."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self.jobs: queue.Queue[Job] = queue.Queue()
+        self.abandoned: set[int] = set()
+
+    def read(self) -> None:
+        """Reads until the control process is gone, then ends this process."""
+        try:
+            while True:
+                op, text = receive_order(self._pipe)
+                if op == "job":
+                    self.jobs.put(Job.from_json(text))
+                elif op == "abandon":
+                    self.abandoned.add(int(text))
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+def load(config: Config) -> tuple[object, EngineState]:
+    """The real engine: checkpoint, back-end, shared memory."""
+    import torch
+
+    from segue.engine.backends import make
+    from segue.engine.checkpoint import load as load_model
+    from segue.engine.engine import Engine
+    from segue.server.audio.segment import Segment
+    from segue.server.inference import Inference
+
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)
+    engine = Engine(make(config.backend, load_model(config.model), config.torch_device))
+    engine.warm_up()
+    inference = Inference(engine, Segment.attach(config.segment), config.rate)
+    state = EngineState("ready", "", engine.context_s, engine.context_min_s, engine.new_s, config.model)
+    return inference, state
+
+
+def main(loader: Loader = load) -> None:
+    """Serves jobs until the pipe closes."""
+    pipe = Connection(int(sys.argv[1]))
+    op, text = receive_order(pipe)
+    if op != "start":
+        raise ValueError(f"the first order is start, got {op}")
+    os.nice(5)  # the audio and the control process come first
+    try:
+        inference, state = loader(Config.from_json(text))
+    except Exception as error:  # whatever stands in the way, the performer reads one sentence
+        send_event(pipe, EngineState("down", f"the engine cannot start: {error}"))
+        sys.exit(1)
+    orders = Orders(pipe)
+    threading.Thread(target=orders.read, daemon=True).start()
+    send_event(pipe, state)
+    while True:
+        serve(pipe, inference, orders, orders.jobs.get())
+
+
+def serve(pipe: Connection, inference: object, orders: Orders, job: Job) -> None:
+    """Runs one job and sends what comes of it."""
+    from segue.server.jobs import Progress
+
+    def share(value: float) -> None:
+        send_event(pipe, Progress(job.id, value))
+
+    for event in inference.run(job, lambda: job.id in orders.abandoned, share):  # type: ignore[attr-defined]
+        send_event(pipe, event)
+    orders.abandoned.discard(job.id)
+
+
+if __name__ == "__main__":
+    main()

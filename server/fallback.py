@@ -1,0 +1,47 @@
+"""Keeps the loop of the last whole bars that sounded ready in shared memory, so that a deck never has to fall silent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segue.server.jobs import Audio
+from segue.server.tempo import Grid
+
+BARS = 2  # bars kept where so many were heard
+LONGEST_S = 12.0
+SHORTEST_S = 0.25
+WRAP_S = 0.010  # crossfade baked in where the loop closes
+QUIET = 10.0 ** (-50.0 / 20.0)  # RMS under which a stretch counts as silence
+STRETCHES = 8  # each eighth of a loop has to sound
+
+
+def last_bars(grid: Grid, heard: int, heard_from: int) -> tuple[int, int] | None:
+    """(origin, length) of the last whole bars before frame `heard`; single beats where no bar was heard yet; or None.
+
+    A crossfade's worth of audio before the origin is left in hand for the wrap.
+    """
+    earliest = heard_from + round(WRAP_S * grid.rate)
+    beat = grid.beat_at(heard)
+    for beats in (*(grid.beats_per_bar * n for n in range(BARS, 0, -1)), 2, 1):
+        unit = grid.beats_per_bar if beats >= grid.beats_per_bar else 1
+        end = grid.frame_of(beat // unit * unit)
+        origin = grid.frame_of(beat // unit * unit - beats)
+        length = end - origin
+        if origin >= earliest and end <= heard and SHORTEST_S * grid.rate <= length <= LONGEST_S * grid.rate:
+            return origin, length
+    return None
+
+
+def sounds(audio: Audio) -> bool:
+    """Whether every stretch of `[2, n]` audio is above silence: a loop with a hole in it is no help."""
+    usable = audio[:, : audio.shape[1] // STRETCHES * STRETCHES]
+    power = np.square(usable, dtype=np.float64).reshape(2, STRETCHES, -1).mean(axis=(0, 2))
+    return bool((power > QUIET**2).all())
+
+
+def closed(audio: Audio, fade: int) -> Audio:
+    """`[2, fade + n]` audio to a loop of n frames: its end is faded into what came before its beginning."""
+    before, loop = audio[:, :fade], audio[:, fade:].copy()
+    ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
+    loop[:, -fade:] = loop[:, -fade:] * np.sqrt(1.0 - ramp) + before * np.sqrt(ramp)
+    return loop

@@ -1,0 +1,118 @@
+"""From a job to pieces of audio: reads its sources, runs the engine, resamples at the engine's edge.
+
+The inference thread of the engine process calls it, or the one thread of an offline rendering.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from segue.engine.engine import Engine, EngineError, Request
+from segue.server.audio.feeder import read_region
+from segue.server.audio.segment import NotHeardError, Ring, TornError
+from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, Piece, RingPart, Running, Source, WorkerEvent
+
+QUALITY = "HQ"  # of soxr: 20 bit, enough beside a codec
+
+
+class RingReader(Protocol):
+    """The part of a segment that inference needs."""
+
+    def read(self, ring: Ring, deck: int, end_frame: int, n: int) -> Audio:
+        """n frames that end at a frame."""
+
+
+class Inference:
+    """Runs jobs on an engine, at the stream's rate on the outside and the model's inside."""
+
+    def __init__(self, engine: Engine, rings: RingReader, rate: int) -> None:
+        """rate: of the stream, in Hz."""
+        self._engine = engine
+        self._rings = rings
+        self._rate = rate
+
+    def run(self, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]) -> Iterator[WorkerEvent]:
+        """The events of one job, `Running` first, `Finished` or `Failed` last. Never raises for a bad job."""
+        try:
+            request = self._request(job)
+            yield Running(job.id)
+            yield from self._pieces(job, request, cancelled, on_share)
+        except (EngineError, NotHeardError, TornError, OSError, RuntimeError, ValueError, MemoryError) as error:
+            sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+            yield Failed(job.id, f"{job.verb}: {sentence}")
+
+    def _pieces(
+        self, job: Job, request: Request, cancelled: Callable[[], bool], on_share: Callable[[float], None]
+    ) -> Iterator[WorkerEvent]:
+        total = max(1, request.new_frames)
+        out = soxr.ResampleStream(self._engine.sample_rate, self._rate, 2, dtype="float32", quality=QUALITY)
+        same = self._engine.sample_rate == self._rate
+        made, sent = 0, 0
+        began = time.monotonic()
+
+        def on_step(step: int, steps: int) -> None:
+            on_share(min(1.0, (made + self._engine.new_frames * (step + 1) / steps) / total))
+
+        for piece in self._engine.pieces(request, on_step=on_step, cancelled=cancelled):
+            made = piece.start + piece.audio.shape[1]
+            audio = piece.audio if same else out.resample_chunk(np.ascontiguousarray(piece.audio.T), last=made >= total).T
+            audio = np.ascontiguousarray(audio[:, : job.new_frames - sent], np.float32)
+            now = time.monotonic()
+            yield Piece(job.id, sent, audio, now - began, job.steps)
+            sent, began = sent + audio.shape[1], now
+        yield Finished(job.id)
+
+    def _request(self, job: Job) -> Request:
+        scale = self._engine.sample_rate / self._rate
+        new = round(job.new_frames * scale)
+        left = self._read(job.left)
+        middle = self._read(job.middle)
+        if job.task == "transition" and middle is None and left is not None:
+            # A live deck has no future of its own: its continuation stands for it.
+            middle = self._engine.take(
+                Request(task="continuation", new_frames=new, left=left, steps=job.steps, seed=job.seed, regime=job.regime)
+            )
+        return Request(
+            task=job.task,
+            new_frames=new,
+            left=left,
+            middle=_fitted(middle, new),
+            middle_right=_fitted(self._read(job.middle_right), new),
+            right=self._read(job.right),
+            style=self._read(job.style),
+            steps=job.steps,
+            seed=job.seed,
+            xi=job.xi,
+            regime=job.regime,
+            parameters=dict(job.parameters),
+        )
+
+    def _read(self, source: Source | None) -> Audio | None:
+        if source is None:
+            return None
+        if isinstance(source, RingPart):
+            audio = self._rings.read(Ring(source.ring), source.deck - 1, source.end, source.frames)
+        elif isinstance(source, FilePart):
+            audio = read_region(source.path, source.start, source.frames, self._rate)
+        else:
+            ring, file = source.ring, source.file
+            head = self._rings.read(Ring(ring.ring), ring.deck - 1, ring.end, ring.frames)
+            tail = read_region(file.path, file.start, file.frames, self._rate)
+            audio = np.concatenate([head, tail], axis=1)
+        if self._rate != self._engine.sample_rate:
+            audio = soxr.resample(audio.T, self._rate, self._engine.sample_rate, quality=QUALITY).T
+        return np.ascontiguousarray(np.nan_to_num(audio), np.float32)
+
+
+def _fitted(audio: Audio | None, frames: int) -> Audio | None:
+    if audio is None or audio.shape[1] == frames:
+        return audio
+    out = np.zeros((2, frames), np.float32)
+    n = min(frames, audio.shape[1])
+    out[:, :n] = audio[:, :n]
+    return out

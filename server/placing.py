@@ -1,0 +1,172 @@
+"""From pieces of a take to what the audio process is told: slot, entry, extension, exit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from segue.server.effects import Abandon, Effect, Emit, Loop, Play, Publish, Transport, Write
+from segue.server.state import HISTORY, Deck, Moment, State, Take, World
+from segue.server.timeline import LEAD_BLOCKS, join, reanchored, sustained
+
+SLOTS = ("slot_a", "slot_b")
+FIRST_WRITE_S = 0.1  # of a prepared take this much is written before it is started, the rest just after
+SHORTEST_S = 0.1  # what must be left of a take to be worth entering
+
+
+def soonest(moment: Moment) -> int:
+    """The first frame at which a new command surely takes effect."""
+    return moment.frame + LEAD_BLOCKS * moment.block
+
+
+def said(take: Take, progress: float = 1.0, sentence: str = "") -> Emit:
+    """A job's state, as clients hear it."""
+    return Emit("/segue/job", (take.number, take.job.deck, take.job.verb, take.state.value, progress, sentence))
+
+
+def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
+    """What to do for a take that has new audio, or whose time comes: enter it, extend it, or wait."""
+    if take.job.verb == "loop":
+        if take.complete and take.entry is None and take.commit:
+            yield from _enter_loop(world, take, moment, soonest(moment) if take.due is None else take.due)
+        return
+    if take.entry is not None:
+        yield from _extend(take)
+        return
+    if take.made and take.state is State.RUNNING and (take.complete or not take.commit):
+        take.state = State.READY
+        yield said(take)
+    if take.commit and take.made:
+        t1 = entry_of(world, take, moment)
+        if t1 is not None:
+            yield from enter(world, take, moment, t1)
+
+
+def entry_of(world: World, take: Take, moment: Moment) -> int | None:
+    """t1, or None while it has to wait. A due take that is not ready in time goes on to its next place, marked late."""
+    now = soonest(moment)
+    late = take.due is not None and take.due < now
+    t1 = now if take.due is None or late else take.due
+    if late and take.quant != "off":
+        t1 = world.grid.next(now, take.quant)
+    if take.complete:
+        ready = take.have - t1 > take.fade + SHORTEST_S * world.rate or late
+    else:
+        expected = moment.frame + max(0, world.pace.cost)
+        ready = sustained(t1, take.have, t1 + needed(take), expected, world.pace)
+    if not ready:
+        return None
+    if late:
+        take.rung = "late"
+    return t1
+
+
+def needed(take: Take) -> int:
+    """Frames that a take must last from its entry on, its way out included."""
+    return take.length + take.fade
+
+
+def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool = False) -> Iterator[Effect]:
+    """Writes a take into the free slot and plays it from t1 at offset t1 - t0."""
+    deck = world.deck(take.job.deck)
+    fixed_end = take.job.verb in ("transition", "infill")
+    if take.complete and not fixed_end and take.have - t1 < min(needed(take), take.made):
+        shifted = reanchored(take.t0, take.made, t1, min(needed(take), take.made), world.grid)
+        take.shift += shifted - take.t0
+        take.t0 = shifted
+    take.entry = t1
+    take.exit = take.t0 + take.length if fixed_end else t1 + take.length
+    if take.complete:
+        take.exit = min(take.exit, take.have - take.fade)
+    take.slot = deck.slot = 1 - deck.slot
+    take.play_id, world.next_play = world.next_play, world.next_play + 1
+    take.state = State.ARMED
+    if first_write:
+        head = min(take.have, t1 + round(FIRST_WRITE_S * world.rate))
+        yield _write(take, t1, head)
+        yield _publish(take, t1, head)
+        yield _play(take, t1)
+        yield _write(take, head, take.have)
+        yield _publish(take, t1, take.have)
+    else:
+        yield _write(take, t1, take.have)
+        yield _publish(take, t1, take.have)
+        yield _play(take, t1)
+    yield said(take)
+    if take.job.verb == "transition":
+        yield from _arrive(world, take)
+    yield from _enough(take)
+
+
+def _write(take: Take, start: int, end: int) -> Write:
+    return Write(take.job.deck, take.slot, start, join(take.pieces, start - take.t0, end - take.t0))
+
+
+def _publish(take: Take, first: int, last: int) -> Publish:
+    policy = "silence" if take.job.verb == "transition" else "ladder"
+    return Publish(take.job.deck, take.slot, take.job.id, first, last, take.exit, take.fade, policy)
+
+
+def _play(take: Take, t1: int) -> Play:
+    return Play(take.job.deck, SLOTS[take.slot], t1, take.fade, take.play_id, take.job.id)
+
+
+def _arrive(world: World, take: Take) -> Iterator[Effect]:
+    """The target deck plays on from where the transition leaves it, on the sample; the source deck's file rests."""
+    source, target = world.deck(take.job.deck), take.target
+    assert take.entry is not None  # called by enter
+    position = take.target_position + (take.exit - take.t0)
+    yield Play(target, "silence", take.entry, take.fade, _silent_id(world))
+    yield Transport(target, take.exit, position, True)
+    yield Play(target, "dry", take.exit, take.fade, _silent_id(world), curve="linear")
+    if source.file is not None and source.file.playing:
+        end = take.exit + take.fade
+        yield Transport(source.number, end, source.file.position(end), False)
+
+
+def _silent_id(world: World) -> int:
+    world.next_play += 1
+    return world.next_play - 1
+
+
+def _extend(take: Take) -> Iterator[Effect]:
+    start, audio = take.pieces[-1]
+    first = take.t0 + start
+    assert take.entry is not None  # advance checked
+    if first + audio.shape[1] == take.have and take.state in (State.ARMED, State.PLAYING):
+        yield Write(take.job.deck, take.slot, first, audio)
+        if take.complete:
+            take.exit = min(take.exit, take.have - take.fade)
+        yield _publish(take, take.entry, take.have)
+    yield from _enough(take)
+
+
+def _enough(take: Take) -> Iterator[Effect]:
+    if not take.complete and take.have >= take.exit + take.fade:
+        take.complete = True
+        yield Abandon(take.job.id)
+
+
+def _enter_loop(world: World, take: Take, moment: Moment, t1: int) -> Iterator[Effect]:
+    deck = world.deck(take.job.deck)
+    take.entry = max(t1, soonest(moment))
+    take.exit = 2**62
+    take.play_id, world.next_play = world.next_play, world.next_play + 1
+    take.state = State.ARMED
+    deck.looping = True
+    yield Loop(take.job.deck, join(take.pieces, 0, take.length), take.t0)
+    yield Play(take.job.deck, "loop", take.entry, take.fade, take.play_id, take.job.id)
+    yield said(take)
+
+
+def started(world: World, take: Take, frame: int) -> Iterator[Effect]:
+    """The callback has entered a take at `frame`."""
+    deck: Deck = world.deck(take.job.deck)
+    take.state = State.PLAYING
+    if deck.playing is not None and deck.playing != take.job.id:
+        deck.undo = [*deck.undo, deck.playing][-HISTORY:]
+    deck.playing = take.job.id
+    yield said(take)
+    yield Emit(
+        "/segue/take",
+        (take.number, take.job.deck, take.t0, frame, frame - take.t0, take.job.seed, take.job.steps, take.rung),
+    )

@@ -1,0 +1,406 @@
+"""The session: a pure reducer from commands, engine events and time to effects. No clock, no socket, no audio device.
+
+Control thread only. Every method returns the effects in the order in which they are to be carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from segue.server import verbs
+from segue.server.commands import Command, CommandError, Kind, Spec, Value, is_release
+from segue.server.effects import (
+    Abandon,
+    Capture,
+    Effect,
+    Emit,
+    Fail,
+    Gain,
+    LoadFile,
+    Panic,
+    Play,
+    Reply,
+    Revoke,
+    Submit,
+    Transport,
+)
+from segue.server.jobs import Audio, EngineState, Failed, Finished, Job, Piece, Progress, Running, WorkerEvent
+from segue.server.placing import advance, enter, said, soonest, started
+from segue.server.state import OVER, File, Moment, State, Take, World
+from segue.server.tempo import Taps
+from segue.server.timeline import Pace
+
+QUEUE = 16  # jobs waiting for the engine
+GUARD_S = 0.02  # silence of the input, while a take is on its way, after which the loop steps in
+GUARD_FADE_S = 0.005
+PACE_WEIGHT = 0.5  # of the newest measurement of the engine's speed
+
+
+class Session:
+    """Decks, jobs and the beat, moved on by messages."""
+
+    def __init__(self, world: World) -> None:
+        """world: what is remembered; the session owns it."""
+        self.world = world
+        self._verbs: Mapping[str, Callable[..., Iterator[Effect]]] = {
+            "commit": self._commit,
+            "cancel": self._cancel,
+            "stop": self._stop,
+            "capture": self._capture,
+            "freeze": self._freeze,
+            "undo": self._undo,
+            "redo": self._redo,
+            "load": self._load,
+            "play": self._transport,
+            "pause": self._transport,
+            "seek": self._seek,
+            "cue": self._seek,
+        }
+
+    def handle(
+        self, spec: Spec, deck: int | None, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> list[Effect]:
+        """One message that takes effect at frame `at`; a CommandError becomes its `Fail`."""
+        try:
+            if spec.kind is Kind.VALUE:
+                return list(self._value(spec, deck, bound, command, at))
+            if spec.kind is Kind.VERB and deck is not None:
+                if is_release(spec, command.args):
+                    return []
+                if spec.name in verbs.TASKS:
+                    return list(self._make(spec, deck, bound, command, at, moment))
+                return list(self._verbs[spec.name](spec, deck, bound, command, at, moment))
+            return list(self._time(spec, bound, at))
+        except CommandError as error:
+            return [Fail(command.sender, command.address, str(error), error.code)]
+
+    def _value(self, spec: Spec, deck: int | None, bound: Mapping[str, Value], command: Command, at: int) -> Iterator[Effect]:
+        (arg,) = spec.args
+        if arg.name in bound:
+            value = bound[arg.name]
+            if deck is None:
+                self._set_time(spec.name, value, at)
+            else:
+                self.world.deck(deck).values[spec.name] = value
+                if spec.name == "gain":
+                    yield Gain(deck, at, float(value or 0.0))
+            return
+        current = self.world.deck(deck).values[spec.name] if deck is not None else self._time_value(spec.name)
+        yield Reply(command.sender, spec.address.format(deck=deck), (current,))
+
+    def _set_time(self, name: str, value: Value, at: int) -> None:
+        world = self.world
+        if name == "tempo":
+            world.grid = world.grid.with_bpm(float(value or 120.0), at)
+        else:
+            world.grid = type(world.grid)(world.rate, world.grid.bpm, int(value or 4), world.grid.origin)
+
+    def _time_value(self, name: str) -> Value:
+        return self.world.grid.bpm if name == "tempo" else self.world.grid.beats_per_bar
+
+    def _time(self, spec: Spec, bound: Mapping[str, Value], at: int) -> Iterator[Effect]:
+        world = self.world
+        if spec.name == "tap":
+            world.taps = world.taps.tapped(at, world.rate)
+            bpm = world.taps.bpm(world.rate)
+            if bpm is not None:
+                world.grid = world.grid.with_bpm(min(300.0, max(20.0, bpm)), at)
+                yield Emit("/segue/tempo", (world.grid.bpm,))
+        elif spec.name == "downbeat":
+            world.grid, world.taps = world.grid.with_downbeat(at), Taps()
+        elif spec.name == "nudge":
+            world.grid = world.grid.nudged(float(bound["beats"] or 0.0))
+        elif spec.name == "panic":
+            yield from self._panic(at)
+
+    def _panic(self, at: int) -> Iterator[Effect]:
+        for take in self.world.pending():
+            yield from self._end(take, State.CANCELLED, "panic")
+        yield Panic(at)
+        for deck in self.world.decks:
+            deck.looping = deck.guarded = False
+
+    # -- verbs that make a take
+
+    def _make(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        waiting = [t for t in self.world.pending() if t.state is State.QUEUED]
+        if len(waiting) >= QUEUE:
+            raise CommandError("queue-full", f"{QUEUE} jobs wait already: cancel some, or wait")
+        take = verbs.ask(self.world, spec, deck, bound, command, at)
+        self.world.remember(take)
+        yield said(take, 0.0)
+        yield from self._start_due(moment)
+
+    def _start_due(self, moment: Moment) -> Iterator[Effect]:
+        for take in self.world.pending():
+            if take.state is not State.QUEUED or take.start_at > moment.frame + moment.block or self.world.engine != "ready":
+                continue
+            try:
+                verbs.begin(self.world, take, moment)
+            except CommandError as error:
+                take.state = State.FAILED
+                yield said(take, 0.0, str(error))
+                yield Fail(take.route, take.address, str(error), error.code)
+                continue
+            take.state = State.RUNNING
+            yield Submit(take.job)
+            yield said(take, 0.0)
+
+    def _end(self, take: Take, state: State, sentence: str = "") -> Iterator[Effect]:
+        if take.state in (State.RUNNING, State.READY, State.ARMED) and not take.complete:
+            yield Abandon(take.job.id)
+        if take.play_id and take.state is State.ARMED:
+            yield Revoke(take.play_id)
+        take.state = state
+        yield said(take, 1.0, sentence)
+
+    # -- verbs on takes
+
+    def _find(self, deck: int, bound: Mapping[str, Value], states: frozenset[State]) -> Take:
+        found = [t for t in self.world.takes.values() if t.job.deck == deck and t.state in states]
+        if "id" in bound:
+            found = [t for t in found if t.number == bound["id"]]
+        if not found:
+            which = f"no job {bound['id']}" if "id" in bound else "no job"
+            raise CommandError("no-job", f"deck {deck} has {which} that could be meant: ask /segue/jobs")
+        return found[-1]
+
+    def _commit(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        live = frozenset(State) - {State.CANCELLED, State.FAILED, State.DROPPED}
+        take = self._find(deck, bound, live)
+        quant = str(bound.get("quant", "off"))
+        due = self.world.grid.next(at, quant)
+        if "xfade" in bound:
+            take.fade = round(float(bound["xfade"] or 0.0) * self.world.rate)
+        if take.complete or take.state is State.READY:
+            yield from self._replay(take, due, moment)
+        else:
+            take.commit, take.due, take.quant = True, due if quant != "off" or command.time else None, quant
+
+    def _replay(self, take: Take, t1: int, moment: Moment) -> Iterator[Effect]:
+        """Plays a prepared take at t1; one that was captured begins at its beginning."""
+        if not take.made:
+            raise CommandError("no-job", f"job {take.number} has no audio yet: wait until it is ready")
+        if take.job.verb == "loop":
+            take.entry, take.due, take.commit = None, t1, True
+            yield from advance(self.world, take, moment)
+            return
+        if take.job.verb == "capture":
+            take.t0 = t1
+        take.commit = True
+        yield from enter(self.world, take, moment, t1, first_write=True)
+
+    def _cancel(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        take = self._find(deck, bound, frozenset({State.QUEUED, State.RUNNING, State.READY, State.ARMED, State.LATE}))
+        yield from self._end(take, State.CANCELLED)
+
+    def _stop(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        held = self.world.deck(deck)
+        for take in self.world.pending(deck):
+            if take.commit:
+                yield from self._end(take, State.CANCELLED, "stopped")
+        quant = str(bound.get("quant", held.values["quant"]))
+        fade = round(float(bound.get("xfade", held.values["xfade"]) or 0.0) * self.world.rate)
+        held.looping = held.guarded = False
+        yield Play(deck, "dry", self.world.grid.next(at, quant), fade, self._play_id())
+
+    def _play_id(self) -> int:
+        self.world.next_play += 1
+        return self.world.next_play - 1
+
+    def _capture(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        world, held = self.world, self.world.deck(deck)
+        end = min(at, moment.deck(deck).heard)
+        frames = verbs.length_of(world, bound, held.values, end)
+        heard = end - held.heard_from
+        if heard < frames:
+            rate = world.rate
+            raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {frames / rate:.1f} s")
+        job = Job(world.next_job, deck, "capture", "capture", frames)
+        world.next_job += 1
+        fade = round(float(held.values["xfade"] or 0.0) * world.rate)
+        take = Take(job, command.address, command.sender, job.id, frames - fade, fade, "off", False, None, at)
+        take.t0 = end - frames
+        take.state = State.RUNNING
+        world.remember(take)
+        yield Capture(job.id, deck, end, frames)
+
+    def captured(self, job: int, audio: Audio) -> list[Effect]:
+        """The audio of a `Capture`."""
+        take = self.world.takes[job]
+        take.pieces, take.made, take.complete, take.state = [(0, audio)], audio.shape[1], True, State.READY
+        return [said(take)]
+
+    def _freeze(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        held = self.world.deck(deck)
+        held.frozen = moment.deck(deck).heard if bound.get("on", True) else None
+        yield from ()
+
+    def _undo(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        yield from self._step_history(deck, at, moment, "undo")
+
+    def _redo(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        yield from self._step_history(deck, at, moment, "redo")
+
+    def _step_history(self, deck: int, at: int, moment: Moment, which: str) -> Iterator[Effect]:
+        held = self.world.deck(deck)
+        source, other = (held.undo, held.redo) if which == "undo" else (held.redo, held.undo)
+        if not source:
+            raise CommandError("no-job", f"deck {deck} has nothing to {which}")
+        take = self.world.takes[source.pop()]
+        if held.playing is not None and held.playing != take.job.id:
+            other.append(held.playing)
+        held.playing = take.job.id  # so that its entry does not count as a new step
+        yield from self._replay(take, self.world.grid.next(at, str(held.values["quant"])), moment)
+
+    # -- files
+
+    def _load(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        yield LoadFile(deck, str(bound["path"]), command.sender, command.address)
+
+    def loaded(self, deck: int, path: str, frames: int) -> list[Effect]:
+        """A file stands ready on a deck; `frames` is its length at the stream's rate."""
+        held = self.world.deck(deck)
+        held.file = File(path, frames)
+        return [Emit(f"/segue/deck/{deck}/file", (path, frames / self.world.rate))]
+
+    def _file(self, deck: int) -> File:
+        file = self.world.deck(deck).file
+        if file is None:
+            raise CommandError("no-file", f"deck {deck} has no file: load one")
+        return file
+
+    def _transport(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        file, held = self._file(deck), self.world.deck(deck)
+        frame = self.world.grid.next(at, str(bound.get("quant", "off")))
+        if spec.name == "play" and not file.playing:
+            held.heard_from = frame
+        yield Transport(deck, frame, file.position(frame), spec.name == "play")
+
+    def _seek(
+        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
+    ) -> Iterator[Effect]:
+        file = self._file(deck)
+        position = round(float(bound.get("sec", 0.0) or 0.0) * self.world.rate)
+        if position >= file.frames:
+            raise CommandError("bad-argument", f"{spec.name}: the file is {file.frames / self.world.rate:.1f} s long")
+        yield Transport(deck, at, position, file.playing and spec.name == "seek")
+
+    def transported(self, deck: int, frame: int, position: int, playing: bool) -> None:
+        """The deck's file plays from `position` at `frame`, or rests there."""
+        held = self.world.deck(deck)
+        if held.file is not None:
+            held.file = File(held.file.path, held.file.frames, playing, frame, position)
+
+    # -- the engine
+
+    def worker(self, event: WorkerEvent, moment: Moment) -> list[Effect]:
+        """Something the engine process said."""
+        if isinstance(event, EngineState):
+            return list(self._engine(event, moment))
+        take = self.world.takes.get(event.job)
+        if take is None or take.state in OVER or (isinstance(event, Piece) and take.complete):
+            return []
+        return list(self._news(event, take, moment))
+
+    def _engine(self, event: EngineState, moment: Moment) -> Iterator[Effect]:
+        world = self.world
+        world.engine, world.engine_sentence = event.state, event.sentence
+        if event.state == "ready":
+            world.with_rate_of_engine(event.context_s, event.context_min_s, event.new_s)
+        yield Emit("/segue/engine", (event.state, event.sentence))
+        if event.state == "down":
+            for take in world.takes.values():
+                if take.state in (State.RUNNING, State.READY) and not take.complete:
+                    yield from self._fail(take, event.sentence, "engine-down")
+                elif not take.complete and take.state in (State.ARMED, State.PLAYING):
+                    take.complete = True
+                    take.exit = min(take.exit, take.have - take.fade)
+        yield from self._start_due(moment)
+
+    def _fail(self, take: Take, sentence: str, code: str) -> Iterator[Effect]:
+        take.state = State.FAILED
+        yield said(take, 1.0, sentence)
+        yield Fail(take.route, take.address, sentence, code)
+
+    def _news(self, event: WorkerEvent, take: Take, moment: Moment) -> Iterator[Effect]:
+        match event:
+            case Running():
+                yield said(take, 0.0)
+            case Progress(share=share):
+                if take.state is State.RUNNING:
+                    yield said(take, share)
+            case Failed(sentence=sentence, code=code):
+                if take.entry is None:
+                    yield from self._fail(take, sentence, code)
+            case Piece():
+                self._measure(event)
+                take.pieces.append((event.start, event.audio))
+                take.made = event.start + event.audio.shape[1]
+                take.seconds += event.seconds
+                yield from advance(self.world, take, moment)
+            case Finished():
+                take.complete = True
+                yield from advance(self.world, take, moment)
+
+    def _measure(self, piece: Piece) -> None:
+        old = self.world.pace
+        cost = round(piece.seconds * self.world.rate)
+        self.world.pace = Pace(round(old.cost + PACE_WEIGHT * (cost - old.cost)), old.piece)
+
+    # -- time
+
+    def applied(self, play_id: int, frame: int) -> list[Effect]:
+        """The callback has carried out a Play at `frame`."""
+        take = next((t for t in self.world.takes.values() if t.play_id == play_id and t.state is State.ARMED), None)
+        return list(started(self.world, take, frame)) if take else []
+
+    def tick(self, moment: Moment) -> list[Effect]:
+        """Time has passed: starts what is due, enters what waited, guards against silence, ends what is over."""
+        effects = list(self._start_due(moment))
+        for take in list(self.world.takes.values()):
+            if take.state in (State.RUNNING, State.READY) and take.entry is None:
+                effects += advance(self.world, take, moment)
+            elif take.state in (State.ARMED, State.PLAYING) and moment.frame >= take.exit + take.fade:
+                take.state = State.DONE
+                take.entry = None
+                effects.append(said(take))
+        for deck in self.world.decks:
+            effects += self._guard(deck.number, moment)
+            source = moment.deck(deck.number).source
+            if source != deck.source:
+                deck.source = source
+                effects.append(Emit(f"/segue/deck/{deck.number}/state", (source,)))
+        return effects
+
+    def _guard(self, number: int, moment: Moment) -> Iterator[Effect]:
+        """While a take is on its way and the performer has stopped, the loop of what sounded steps in."""
+        deck, facts = self.world.deck(number), moment.deck(number)
+        coming = any(t.commit and t.state in (State.RUNNING, State.READY) for t in self.world.pending(number))
+        rate = self.world.rate
+        if coming and not deck.guarded and facts.source == "dry" and facts.loop_ready and facts.silent > GUARD_S * rate:
+            deck.guarded = True
+            yield Play(number, "loop", soonest(moment), round(GUARD_FADE_S * rate), self._play_id())
+        if not coming:
+            deck.guarded = False
+

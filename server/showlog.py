@@ -1,0 +1,30 @@
+"""The log of a show: one JSON line for each message, effect and take, with the frame it belongs to."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Any
+
+
+class ShowLog:
+    """Writes lines to a file, or nowhere. Control thread only."""
+
+    def __init__(self, path: str) -> None:
+        """path: a file that is appended to; empty for none."""
+        self._file: IO[str] | None = open(path, "a", encoding="utf-8") if path else None  # noqa: SIM115  closed by close()
+
+    def write(self, frame: int, kind: str, **facts: Any) -> None:
+        """One line: the frame, what kind, and its facts."""
+        if self._file is not None:
+            self._file.write(json.dumps({"frame": frame, "kind": kind, **facts}, default=str) + "\n")
+
+    def flush(self) -> None:
+        """Brings what was written to the disk."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Ends the log."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,183 @@
+"""What the session knows: decks, takes and the grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from segue.server.commands import SPECS, Kind, Value
+from segue.server.jobs import Audio, Job
+from segue.server.tempo import Grid, Taps
+from segue.server.timeline import Pace
+
+HISTORY = 8  # takes kept for undo, a deck
+TAKES = 32  # takes kept at all
+
+
+class State(StrEnum):
+    """States of a job, as `/segue/job` reports them."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    READY = "ready"
+    ARMED = "armed"
+    PLAYING = "playing"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    LATE = "late"
+    DROPPED = "dropped"
+
+
+OVER = frozenset({State.DONE, State.CANCELLED, State.FAILED, State.DROPPED})
+
+
+@dataclass
+class Take:
+    """A job and the audio it has so far. Frames are absolute; offsets count from t0.
+
+    t0: where the context ended. due: the frame it must sound at, None for as soon as possible.
+    """
+
+    job: Job
+    address: str
+    route: str
+    number: int
+    length: int
+    fade: int
+    quant: str
+    commit: bool
+    due: int | None
+    start_at: int
+    state: State = State.QUEUED
+    t0: int = 0
+    submitted: int = 0
+    pieces: list[tuple[int, Audio]] = field(default_factory=list)
+    made: int = 0
+    complete: bool = False
+    entry: int | None = None
+    exit: int = 0
+    slot: int = 0
+    play_id: int = 0
+    rung: str = "finished"
+    seconds: float = 0.0
+    target: int = 0  # deck to arrive at, of a transition
+    target_position: int = 0  # place in its file at t0
+    shift: int = 0  # frames that a prepared take was moved by
+
+    @property
+    def have(self) -> int:
+        """The first frame that is not made yet."""
+        return self.t0 + self.made
+
+
+@dataclass(frozen=True)
+class File:
+    """The file of a file deck. While it plays, position(frame) = origin_position + frame - origin_frame."""
+
+    path: str
+    frames: int
+    playing: bool = False
+    origin_frame: int = 0
+    origin_position: int = 0
+
+    def position(self, frame: int) -> int:
+        """The place in the file at a stream frame."""
+        return self.origin_position + (frame - self.origin_frame if self.playing and frame > self.origin_frame else 0)
+
+
+@dataclass
+class Deck:
+    """One deck: its values, its file if it has one, and what plays."""
+
+    number: int
+    values: dict[str, Value]
+    file: File | None = None
+    frozen: int | None = None
+    heard_from: int = 0
+    slot: int = 1
+    playing: int | None = None
+    undo: list[int] = field(default_factory=list)
+    redo: list[int] = field(default_factory=list)
+    source: str = ""
+    guarded: bool = False
+    looping: bool = False
+
+
+@dataclass(frozen=True)
+class DeckFacts:
+    """What is true of a deck at a moment. heard: frames written to `sounded`. silent: frames since the input was loud."""
+
+    source: str = "dry"
+    heard: int = 0
+    silent: int = 0
+    loop_ready: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The present: the frame at the play head, the block, and each deck's facts, deck 1 first."""
+
+    frame: int
+    block: int
+    decks: tuple[DeckFacts, ...]
+
+    def deck(self, number: int) -> DeckFacts:
+        """The facts of a deck."""
+        return self.decks[number - 1]
+
+
+def defaults(per_deck: bool) -> dict[str, Value]:
+    """Every value of the vocabulary at its default, by name."""
+    chosen = (s for s in SPECS if s.kind is Kind.VALUE and s.per_deck == per_deck)
+    return {s.name: s.args[0].default for s in chosen}
+
+
+@dataclass
+class World:
+    """Everything the session remembers."""
+
+    rate: int
+    decks: list[Deck]
+    grid: Grid
+    taps: Taps = field(default_factory=Taps)
+    takes: dict[int, Take] = field(default_factory=dict)
+    engine: str = "starting"
+    engine_sentence: str = ""
+    context: int = 0
+    context_min: int = 0
+    pace: Pace = field(default_factory=lambda: Pace(44_100, 154_350))
+    next_job: int = 1
+    next_play: int = 1
+
+    @classmethod
+    def fresh(cls, rate: int, decks: int, bpm: float) -> World:
+        """A world before the first message."""
+        made = [Deck(n, defaults(per_deck=True)) for n in range(1, decks + 1)]
+        return cls(rate, made, Grid(rate, bpm))
+
+    def deck(self, number: int) -> Deck:
+        """A deck by its number."""
+        return self.decks[number - 1]
+
+    def pending(self, deck: int | None = None) -> list[Take]:
+        """Takes that neither play nor are over, oldest first."""
+        over = OVER | {State.PLAYING}
+        return [t for t in self.takes.values() if t.state not in over and deck in (None, t.job.deck)]
+
+    def remember(self, take: Take) -> None:
+        """Keeps a take, forgetting the oldest that is over."""
+        self.takes[take.job.id] = take
+        while len(self.takes) > TAKES:
+            old = next((i for i, t in self.takes.items() if t.state in OVER), None)
+            if old is None:
+                break
+            del self.takes[old]
+            for deck in self.decks:
+                deck.undo = [i for i in deck.undo if i != old]
+                deck.redo = [i for i in deck.redo if i != old]
+
+    def with_rate_of_engine(self, context_s: float, context_min_s: float, new_s: float) -> None:
+        """Takes over the engine's window lengths, in seconds."""
+        self.context, self.context_min = round(context_s * self.rate), round(context_min_s * self.rate)
+        self.pace = replace(self.pace, piece=round(new_s * self.rate))

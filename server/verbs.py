@@ -1,0 +1,238 @@
+"""From a verb to a take: its length and entry when it is asked for, its sources when the engine is to begin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from segue.server.commands import Command, CommandError, Spec, Value
+from segue.server.jobs import FilePart, Job, RingPart, RingThenFile
+from segue.server.state import Deck, Moment, Take, World
+
+TASKS = {
+    "continue": "continuation",
+    "transition": "transition",
+    "infill": "infill",
+    "vary": "regenerate",
+    "loop": "loop",
+    "style": "style",
+    "generate": "generate",
+}
+SLACK_S = 0.25  # seconds kept in hand when the engine is to be ready at a given frame
+LONGEST_S = 58.0  # what the rings can hold, less their slack
+
+
+def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int) -> Take:
+    """A new take for a generation verb that takes effect at frame `at`. Raises CommandError."""
+    settings = {**world.deck(deck).values, **bound}
+    due = at if command.time is not None else None
+    quant = str(settings["quant"])
+    if due is None and quant != "off":
+        due = world.grid.next(at, quant)
+    length = length_of(world, bound, settings, due if due is not None else at)
+    seed = int(settings.get("seed", -1) or 0)
+    job = Job(
+        id=world.next_job,
+        deck=deck,
+        verb=spec.name,
+        task=TASKS[spec.name],
+        new_frames=length,
+        steps=int(settings["steps"] or 4),
+        seed=seed if seed >= 0 else (world.next_job * 7919) % 2**31,
+        xi=float(settings["xi"] or 0.0),
+        regime=str(settings["regime"]),
+        parameters={"k": float(settings["k"] or 0.0)} if spec.name in ("vary", "transition") else {},
+    )
+    world.next_job += 1
+    take = Take(
+        job=job,
+        address=command.address,
+        route=command.sender,
+        number=int(bound.get("id", job.id) or 0),
+        length=length,
+        fade=round(float(settings["xfade"] or 0.0) * world.rate),
+        quant=quant,
+        commit=bool(bound.get("commit", True)),
+        due=due,
+        start_at=at if due is None else due - lead(world),
+    )
+    if spec.name == "transition":
+        take.target = _target(world, deck, bound)
+        file = world.deck(take.target).file
+        if file is None:
+            raise CommandError("live-target", f"deck {take.target} is live: capture a phrase first or load a file")
+        take.target_position = round(float(bound["at"]) * world.rate) if bound.get("at") is not None else -1
+    if spec.name == "style":
+        _check_style(world, bound)
+        take.target = int(bound.get("deck", 0) or 0)
+        if "path" in bound:
+            take.job = replace(job, style=FilePart(str(bound["path"]), 0, max(world.context, world.rate)))
+    return take
+
+
+def length_of(world: World, bound: Mapping[str, Value], settings: Mapping[str, Value], start: int) -> int:
+    """Frames of new audio that were asked for, from frame `start` on. Raises CommandError where it is too long."""
+    if bound.get("sec") is not None:
+        frames = round(float(bound["sec"] or 0.0) * world.rate)
+    else:
+        frames = world.grid.length(start, float(settings.get("beats", 8.0) or 8.0))
+    if frames > LONGEST_S * world.rate:
+        raise CommandError("bad-argument", f"a take lasts {LONGEST_S:g} s at most, got {frames / world.rate:.1f} s: ask for less")
+    return frames
+
+
+def lead(world: World) -> int:
+    """Frames before its entry at which a take has to begin."""
+    return round(world.pace.cost * 1.3 + SLACK_S * world.rate)
+
+
+def _target(world: World, deck: int, bound: Mapping[str, Value]) -> int:
+    to = bound.get("to")
+    if to is None and len(world.decks) == 2:
+        to = 3 - deck
+    if to is None:
+        raise CommandError("bad-argument", f"transition: say `to` which deck, 1 to {len(world.decks)}")
+    number = int(to)
+    if number > len(world.decks):
+        raise CommandError("no-such-deck", f"there is no deck {number}: decks are 1 to {len(world.decks)}")
+    if number == deck:
+        raise CommandError("bad-argument", f"transition: deck {deck} is where it comes from; `to` is another deck")
+    return number
+
+
+def _check_style(world: World, bound: Mapping[str, Value]) -> None:
+    given = [n for n in ("deck", "path", "class") if n in bound]
+    if len(given) != 1:
+        raise CommandError("bad-argument", f"style: takes one of deck, path or class, got {' and '.join(given) or 'none'}")
+    if given == ["class"]:
+        raise CommandError("not-available", "style: this model brings no classifier; use `deck N` or `path P`")
+    if given == ["deck"] and int(bound["deck"] or 0) > len(world.decks):
+        raise CommandError("no-such-deck", f"there is no deck {bound['deck']}: decks are 1 to {len(world.decks)}")
+
+
+def begin(world: World, take: Take, moment: Moment) -> None:
+    """Fixes t0 and the sources of a take that the engine begins now. Raises CommandError."""
+    deck = world.deck(take.job.deck)
+    take.submitted = moment.frame
+    take.t0 = moment.deck(deck.number).heard
+    _BEGIN[take.job.verb](world, take, deck, moment)
+
+
+def _context(world: World, deck: Deck, end: int) -> RingPart:
+    """The context that ended at frame `end` on a deck. Raises CommandError where too little was heard."""
+    heard = max(0, end - deck.heard_from)
+    if heard < world.context_min:
+        rate = world.rate
+        raise CommandError(
+            "not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {world.context_min / rate:.1f} s"
+        )
+    return RingPart("sounded", deck.number, end, min(world.context, heard))
+
+
+def _offset(world: World, take: Take, moment: Moment) -> int:
+    """Frames between t0 and the entry that is expected, with the margin of a late one."""
+    if take.due is not None:
+        return max(0, take.due - take.t0)
+    return round(world.pace.cost * 1.5) + 4 * moment.block
+
+
+def _continue(world: World, take: Take, deck: Deck, moment: Moment) -> None:
+    end = take.t0
+    if deck.frozen is not None:
+        bar = world.grid.beats_per_bar * world.grid.frames_per_beat
+        end = deck.frozen
+        take.t0 = end + round(math.floor((take.t0 - end) / bar) * bar)
+    left = _context(world, deck, end)
+    style = take.job.style
+    if take.job.verb == "style" and style is None:
+        style = _context(world, world.deck(take.target), moment.deck(take.target).heard)
+    frames = _offset(world, take, moment) + take.length + take.fade
+    take.job = replace(take.job, left=left, style=style, new_frames=frames)
+
+
+def _generate(world: World, take: Take, deck: Deck, moment: Moment) -> None:
+    take.job = replace(take.job, new_frames=_offset(world, take, moment) + take.length + take.fade)
+
+
+def _vary(world: World, take: Take, deck: Deck, moment: Moment) -> None:
+    # Frame t0 + i of the take varies frame t0 + i - n of what sounded: n is whole bars, so the beat stays.
+    bar = world.grid.beats_per_bar * world.grid.frames_per_beat
+    wanted = _offset(world, take, moment) + take.length + take.fade
+    n = round(math.ceil(wanted / bar) * bar)
+    heard = take.t0 - deck.heard_from
+    if heard < n:
+        rate = world.rate
+        raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {n / rate:.1f} s")
+    middle = RingPart("sounded", deck.number, take.t0, n)
+    take.job = replace(take.job, left=_context(world, deck, take.t0), middle=middle, new_frames=n)
+
+
+def _loop(world: World, take: Take, deck: Deck, moment: Moment) -> None:
+    heard = take.t0 - deck.heard_from
+    if heard < take.length:
+        rate = world.rate
+        raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {take.length / rate:.1f} s")
+    middle = RingPart("sounded", deck.number, take.t0, take.length)
+    take.job = replace(take.job, middle=middle, new_frames=take.length)
+
+
+def _known_future(world: World, take: Take, deck: Deck, moment: Moment) -> RingThenFile:
+    """Places t0 ahead of now on a file deck, and returns the context up to there."""
+    file = deck.file
+    if file is None or not file.playing:
+        needs = f"{take.job.verb} needs what follows; load a file and play it"
+        raise CommandError("no-file", f"deck {deck.number} plays no file: {needs}")
+    heard = take.t0
+    # What will have been heard by then counts: the file is known ahead.
+    take.t0 = take.due if take.due is not None else moment.frame + lead(world)
+    ahead = take.t0 - heard
+    past = max(0, min(world.context - ahead, heard - deck.heard_from))
+    if past + ahead < world.context_min:
+        rate = world.rate
+        got = (past + ahead) / rate
+        raise CommandError("not-enough-audio", f"not enough audio captured: {got:.1f} s of {world.context_min / rate:.1f} s")
+    ahead_kept = min(ahead, world.context)
+    coming = FilePart(file.path, file.position(take.t0) - ahead_kept, ahead_kept)
+    return RingThenFile(RingPart("sounded", deck.number, heard, past), coming)
+
+
+def _infill(world: World, take: Take, deck: Deck, moment: Moment) -> None:
+    left = _known_future(world, take, deck, moment)
+    assert deck.file is not None  # _known_future checked
+    right = FilePart(deck.file.path, deck.file.position(take.t0) + take.length, max(world.context, world.rate))
+    take.job = replace(take.job, left=left, right=right, new_frames=take.length + take.fade)
+
+
+def _transition(world: World, take: Take, deck: Deck, moment: Moment) -> None:
+    target = world.deck(take.target).file
+    if target is None:
+        raise CommandError("live-target", f"deck {take.target} is live: capture a phrase first or load a file")
+    left: RingPart | RingThenFile
+    middle = None
+    if deck.file is not None and deck.file.playing:
+        left = _known_future(world, take, deck, moment)
+        n = take.length
+        middle = FilePart(deck.file.path, deck.file.position(take.t0), n)
+    else:
+        left = _context(world, deck, take.t0)
+        n = _offset(world, take, moment) + world.pace.cost + take.length
+    if take.target_position < 0:
+        take.target_position = target.position(take.t0)
+    if take.target_position + n >= target.frames:
+        raise CommandError("bad-argument", f"transition: the file of deck {take.target} ends within it; say an earlier `at`")
+    over = FilePart(target.path, take.target_position, n)
+    right = FilePart(target.path, take.target_position + n, max(world.context, world.rate))
+    take.length = n
+    take.job = replace(take.job, left=left, middle=middle, middle_right=over, right=right, new_frames=n)
+
+
+_BEGIN: Mapping[str, Callable[[World, Take, Deck, Moment], None]] = {
+    "continue": _continue,
+    "style": _continue,
+    "generate": _generate,
+    "vary": _vary,
+    "loop": _loop,
+    "infill": _infill,
+    "transition": _transition,
+}
