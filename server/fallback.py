@@ -42,6 +42,7 @@ def sounds(audio: Audio) -> bool:
 def closed(audio: Audio, fade: int) -> Audio:
     """`[2, fade + n]` audio to a loop of n frames: its end is faded into what came before its beginning."""
     before, loop = audio[:, :fade], audio[:, fade:].copy()
-    ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
-    loop[:, -fade:] = loop[:, -fade:] * np.sqrt(1.0 - ramp) + before * np.sqrt(ramp)
+    # A raised cosine: its slope is zero at both ends, so that the fade adds no corner of its own.
+    ramp = np.sin(0.5 * np.pi * (np.arange(fade, dtype=np.float32) + 0.5) / fade) ** 2
+    loop[:, -fade:] = loop[:, -fade:] * (1.0 - ramp) + before * ramp
     return loop
