@@ -1,0 +1,304 @@
+"""The live codec: stereo audio to 64 latent channels at 43 Hz and back, fast enough for one CPU core.
+
+Inside, audio is a mid/side STFT at hop 256 (magnitudes companded to |X|^0.4). The encoder brings four such frames
+down to one latent frame; the decoder expands again and writes a spectrum as the sum of a fine complex structure and
+of shaped noise, each times 32 band gains times a fixed tilt. Normalisation runs over channels only, never over time,
+so a windowed decode equals the full one beyond `receptive_frames`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SQRT_HALF = math.sqrt(0.5)
+GAIN_SLOPE = 4.0  # band levels are learned as this share of a natural logarithm
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """Shape of a codec. Lengths in samples at `rate` Hz; a latent frame is `hop * stride` samples."""
+
+    rate: int = 44_100
+    window: int = 1024
+    hop: int = 256
+    stride: int = 4
+    latent_dim: int = 64
+    encoder_width: int = 256
+    encoder_slow_width: int = 320
+    encoder_blocks: int = 2
+    encoder_slow_blocks: int = 3
+    decoder_width: int = 192
+    decoder_slow_width: int = 384
+    decoder_blocks: int = 3
+    decoder_slow_blocks: int = 4
+    expansion: int = 2
+    kernel: int = 7
+    slow_kernel: int = 5
+    bands: int = 32
+    companding: float = 0.4
+    noise_frames: int = 431
+    noise_seed: int = 7348
+
+    @property
+    def bins(self) -> int:
+        """Frequency bins of a spectrum."""
+        return self.window // 2 + 1
+
+
+def stft(audio: Tensor, window: Tensor, hop: int) -> Tensor:
+    """`[B, C, F * hop]` to `[B, C, F, 2, bins]` (real, imaginary); frame f is centred at (f + 1/2) hop."""
+    size = window.shape[0]
+    frames = F.pad(audio, ((size - hop) // 2, (size - hop) // 2)).unfold(-1, size, hop)
+    spectrum = torch.fft.rfft(frames * window)
+    return torch.stack((spectrum.real, spectrum.imag), dim=-2)
+
+
+def istft(spectrum: Tensor, window: Tensor, hop: int) -> Tensor:
+    """`[B, C, F, 2, bins]` to `[B, C, F * hop]`: the inverse of `stft` for a periodic Hann window, edges fading.
+
+    Overlap-add as hop-wide slices: with r = size / hop, segment f of the output sums slice j of frame f - j. The
+    squared Hann window sums to 3 r / 8 for r >= 3.
+    """
+    size = window.shape[0]
+    overlap = size // hop
+    frames = torch.fft.irfft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), n=size) * (window * (8 / (3 * overlap)))
+    slices = frames.unflatten(-1, (overlap, hop))
+    padded = sum(F.pad(slices[..., j, :], (0, 0, j, overlap - 1 - j)) for j in range(overlap))
+    assert isinstance(padded, Tensor)
+    edge = (size - hop) // 2
+    return padded.flatten(-2)[..., edge : padded.shape[-2] * hop - edge]
+
+
+def mid_side(audio: Tensor) -> Tensor:
+    """`[B, 2, ...]` left, right to mid, side; orthonormal, so its own inverse."""
+    left, right = audio[:, 0], audio[:, 1]
+    return torch.stack(((left + right) * SQRT_HALF, (left - right) * SQRT_HALF), dim=1)
+
+
+def band_matrix(bins: int, bands: int, rate: int) -> Tensor:
+    """`[bands, bins]` triangles with centres even in ERB rate, each column summing to 1 (Glasberg & Moore 1990)."""
+    top = rate / 2
+    scale = torch.linspace(0, 21.4 * math.log10(1 + 0.00437 * top), bands)
+    centres = (10 ** (scale / 21.4) - 1) / 0.00437
+    frequency = torch.linspace(0, top, bins)
+    upper = torch.searchsorted(centres, frequency.clamp(max=top * 0.999999), right=True).clamp(1, bands - 1)
+    share = (frequency - centres[upper - 1]) / (centres[upper] - centres[upper - 1])
+    matrix = torch.zeros(bands, bins)
+    matrix[upper, torch.arange(bins)] = share
+    matrix[upper - 1, torch.arange(bins)] = 1 - share
+    return matrix
+
+
+class Block(nn.Module):
+    """ConvNeXt block on `[B, T, C]`: depthwise convolution over time, normalisation and MLP over channels."""
+
+    def __init__(self, width: int, expansion: int, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.taps = nn.Parameter(torch.randn(kernel, width) / math.sqrt(kernel))
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, expansion * width)
+        self.down = nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 0.2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, T, C]` to the same; a sum of shifted copies is the fastest depthwise convolution in this layout."""
+        length, reach = x.shape[1], self.kernel // 2
+        padded = F.pad(x, (0, 0, reach, reach))
+        h = padded[:, :length] * self.taps[0]
+        for j in range(1, self.kernel):
+            h = torch.addcmul(h, padded[:, j : j + length], self.taps[j])
+        h = self.down(F.gelu(self.up(self.norm(h)), approximate="tanh"))
+        return torch.addcmul(x, h, self.scale)
+
+
+def blocks(count: int, width: int, spec: CodecSpec, kernel: int) -> nn.Sequential:
+    """`count` blocks of one width."""
+    return nn.Sequential(*(Block(width, spec.expansion, kernel) for _ in range(count)))
+
+
+class Encoder(nn.Module):
+    """Companded mid/side spectra to the mean and log-variance of the posterior."""
+
+    window: Tensor
+
+    def __init__(self, spec: CodecSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("window", torch.hann_window(spec.window), persistent=False)
+        self.inward = nn.Linear(4 * spec.bins, spec.encoder_width)
+        self.fast = blocks(spec.encoder_blocks, spec.encoder_width, spec, spec.kernel)
+        self.squeeze = nn.Linear(spec.stride * spec.encoder_width, spec.encoder_slow_width)
+        self.slow = blocks(spec.encoder_slow_blocks, spec.encoder_slow_width, spec, spec.slow_kernel)
+        self.norm = nn.LayerNorm(spec.encoder_slow_width)
+        self.outward = nn.Linear(spec.encoder_slow_width, 2 * spec.latent_dim)
+
+    def features(self, audio: Tensor) -> Tensor:
+        """`[B, 2, T * 1024]` to `[B, 4 T, 4 * bins]`: mid and side, real and imaginary, |X| to the companding power."""
+        spectrum = stft(mid_side(audio), self.window, self.spec.hop)
+        power = spectrum.square().sum(dim=-2, keepdim=True) + 1e-7
+        return (spectrum * power ** ((self.spec.companding - 1) / 2)).transpose(1, 2).flatten(2)
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """`[B, 2, T * 1024]` to mean and log-variance, `[B, T, latent_dim]` each, not yet normalised."""
+        h = self.fast(self.inward(self.features(audio)))
+        h = self.slow(self.squeeze(h.unflatten(1, (-1, self.spec.stride)).flatten(2)))
+        mean, log_variance = self.outward(self.norm(h)).chunk(2, dim=-1)
+        return mean, log_variance.clamp(-12, 4)
+
+
+class Decoder(nn.Module):
+    """Raw latents and a noise spectrum to audio."""
+
+    window: Tensor
+    band: Tensor
+
+    def __init__(self, spec: CodecSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("window", torch.hann_window(spec.window), persistent=False)
+        self.register_buffer("band", band_matrix(spec.bins, spec.bands, spec.rate), persistent=False)
+        self.inward = nn.Linear(3 * spec.latent_dim, spec.decoder_slow_width)
+        self.slow = blocks(spec.decoder_slow_blocks, spec.decoder_slow_width, spec, spec.slow_kernel)
+        self.expand = nn.Linear(spec.decoder_slow_width, spec.stride * spec.decoder_width)
+        self.fast = blocks(spec.decoder_blocks, spec.decoder_width, spec, spec.kernel)
+        self.norm = nn.LayerNorm(spec.decoder_width)
+        self.fine = nn.Linear(spec.decoder_width, 4 * spec.bins)
+        self.gains = nn.Linear(spec.decoder_width, 4 * spec.bands)
+        tilt = -torch.log1p(torch.linspace(0, spec.rate / 2, spec.bins) / 300)
+        self.prior = nn.Parameter(tilt.repeat(2, 2, 1))
+        nn.init.normal_(self.fine.weight, std=1 / math.sqrt(spec.decoder_width))
+        nn.init.normal_(self.gains.weight, std=0.1 / math.sqrt(spec.decoder_width))
+        nn.init.zeros_(self.gains.bias)
+
+    def hidden(self, z: Tensor) -> Tensor:
+        """`[B, T, latent_dim]` to `[B, 4 T, width]`."""
+        padded = F.pad(z, (0, 0, 1, 1))
+        h = self.slow(self.inward(torch.cat((padded[:, :-2], z, padded[:, 2:]), dim=-1)))
+        return self.norm(self.fast(self.expand(h).unflatten(-1, (self.spec.stride, -1)).flatten(1, 2)))
+
+    def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """`[B, T, latent_dim]` to a tone spectrum `[B, 2, 4 T, 2, bins]` and noise gains `[B, 2, 4 T, 1, bins]`."""
+        h = self.hidden(z)
+        fine = self.fine(h).unflatten(-1, (2, 2, self.spec.bins)).transpose(1, 2)
+        levels = self.gains(h).unflatten(-1, (2, 2, self.spec.bands)).permute(2, 0, 3, 1, 4)
+        gains = (GAIN_SLOPE * levels.float().clamp(-4, 2) @ self.band + self.prior[:, None, :, None]).exp().unsqueeze(-2)
+        return fine * gains[0], gains[1]
+
+    def audio(self, spectrum: Tensor) -> Tensor:
+        """Mid/side spectra `[B, 2, 4 T, 2, bins]` to `[B, 2, T * 1024]` samples."""
+        return mid_side(istft(spectrum.float(), self.window, self.spec.hop))
+
+    def draws(self, z: Tensor, noises: list[Tensor]) -> list[Tensor]:
+        """One decoded signal for each noise spectrum, from one pass of the network."""
+        tone, breath = self.parts(z)
+        return [self.audio(tone + noise * breath) for noise in noises]
+
+    def forward(self, z: Tensor, noise: Tensor) -> Tensor:
+        """`[B, T, latent_dim]` and a noise spectrum `[B, 2, 4 T, 2, bins]` to `[B, 2, T * 1024]` samples."""
+        return self.draws(z, [noise])[0]
+
+
+class LiveCodec(nn.Module):
+    """Segue's live codec (implements `Codec`). Noise is a pure function of the absolute latent frame."""
+
+    mean: Tensor
+    std: Tensor
+    noise: Tensor
+
+    def __init__(self, spec: CodecSpec | None = None) -> None:
+        super().__init__()
+        self.spec = spec = spec or CodecSpec()
+        self.encoder, self.decoder = Encoder(spec), Decoder(spec)
+        self.register_buffer("mean", torch.zeros(spec.latent_dim))
+        self.register_buffer("std", torch.ones(spec.latent_dim))
+        self.register_buffer("noise", noise_spectrum(spec), persistent=False)
+
+    @property
+    def rate(self) -> int:
+        """Sample rate in Hz."""
+        return self.spec.rate
+
+    @property
+    def hop(self) -> int:
+        """Samples a latent frame."""
+        return self.spec.hop * self.spec.stride
+
+    @property
+    def audio_channels(self) -> int:
+        """Left and right."""
+        return 2
+
+    @property
+    def latent_dim(self) -> int:
+        """Channels of a latent frame."""
+        return self.spec.latent_dim
+
+    @property
+    def receptive_frames(self) -> int:
+        """Latent frames on each side that a decoded sample depends on."""
+        spec = self.spec
+        fast = spec.decoder_blocks * (spec.kernel // 2) + spec.window // spec.hop
+        return 1 + spec.decoder_slow_blocks * (spec.slow_kernel // 2) + math.ceil(fast / spec.stride)
+
+    @property
+    def encoder_receptive_frames(self) -> int:
+        """Latent frames of audio on each side that a latent frame depends on."""
+        spec = self.spec
+        fast = spec.encoder_blocks * (spec.kernel // 2) + spec.window // spec.hop
+        return spec.encoder_slow_blocks * (spec.slow_kernel // 2) + math.ceil(fast / spec.stride)
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """`[B, 2, T * hop]` samples to `[B, latent_dim, T]`: the posterior's mean, unit variance a channel.
+
+        Raises `ValueError` for another number of channels or a length that is no multiple of `hop`.
+        """
+        if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[-1] % self.hop or not audio.shape[-1]:
+            raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {self.hop}]: cut or pad it to whole frames")
+        mean, _ = self.encoder(audio)
+        return ((mean - self.mean) / self.std).transpose(1, 2)
+
+    def noise_at(self, frame_offset: int, frames: int) -> Tensor:
+        """The noise spectrum of latent frames `frame_offset ...`, `[1, 2, 4 frames, 2, bins]`; periodic in 10 s."""
+        stride = self.spec.stride
+        index = torch.arange(frame_offset * stride, (frame_offset + frames) * stride, device=self.noise.device)
+        return self.noise.index_select(1, index % self.noise.shape[1])[None]
+
+    def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
+        """`[B, latent_dim, T]` to `[B, 2, T * hop]` samples; the first frame stands at absolute `frame_offset`.
+
+        Deterministic: equal latents at equal offsets sound equal. Raises `ValueError` for another number of channels.
+        """
+        if z.ndim != 3 or z.shape[1] != self.latent_dim or not z.shape[-1]:
+            raise ValueError(f"latents of shape {tuple(z.shape)}, allowed [B, {self.latent_dim}, T]: give T > 0 frames")
+        return self.decode_with(z, self.noise_at(frame_offset, z.shape[-1]))
+
+    def decode_with(self, z: Tensor, noise: Tensor) -> Tensor:
+        """`decode` with a given noise spectrum `[1 or B, 2, 4 T, 2, bins]`: the graph that is exported."""
+        audio: Tensor = self.decoder(z.transpose(1, 2) * self.std + self.mean, noise)
+        return audio
+
+
+def noise_spectrum(spec: CodecSpec) -> Tensor:
+    """`[2, stride * noise_frames, 2, bins]`: the STFT of white noise that repeats without a seam, unit variance a bin."""
+    length = spec.noise_frames * spec.stride * spec.hop
+    white = torch.randn(1, 2, length, generator=torch.Generator().manual_seed(spec.noise_seed))
+    window = torch.hann_window(spec.window)
+    edge = spec.window
+    spectrum = stft(F.pad(white, (edge, edge), mode="circular"), window, spec.hop)[0]
+    frames = edge // spec.hop
+    return spectrum[:, frames:-frames] / window.square().sum().mul(0.5).sqrt()
+
+
+def build(state: dict[str, Any] | None = None, spec: CodecSpec | None = None) -> LiveCodec:
+    """A codec for inference, with a state dict loaded where one is given."""
+    codec = LiveCodec(spec)
+    if state is not None:
+        codec.load_state_dict(state)
+    return codec.eval().requires_grad_(False)

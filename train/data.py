@@ -1,0 +1,204 @@
+"""A folder of audio becomes memory-mapped 44.1 kHz stereo arrays with an index, and says what it left out."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 44_100
+REFERENCE_LUFS = -18.0  # the level that live audio is brought to before it is encoded
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+STEMS = ("drums", "bass", "synths", "vocals", "other")
+SHORTEST_SECONDS = 1.0
+SILENCE_PEAK = 1e-3  # -60 dBFS
+SOURCE_RATES = (8_000, 192_000)
+INDEX = "index.json"
+
+Audio = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One prepared file. `frames` at 44.1 kHz; `gain` brings it to REFERENCE_LUFS; `stem` is "" for a full mix."""
+
+    name: str
+    song: str
+    stem: str
+    artist: str
+    split: str
+    frames: int
+    gain: float
+
+
+class Skipped(Exception):
+    """Why a file was left out, as a sentence."""
+
+
+def k_weighted(audio: Audio, rate: int = RATE) -> Audio:
+    """`[N, 2]` through the two K-weighting filters of ITU-R BS.1770-4, its 48 kHz analogue prototypes at `rate`."""
+    from scipy.signal import lfilter
+
+    out = audio
+    for f0, q, gain_db, shelf in ((1681.974450955533, 0.7071752369554196, 3.999843853973347, True), (38.13547087602444, 0.5003270373238773, 0.0, False)):
+        k = np.tan(np.pi * f0 / rate)
+        a = np.array([1 + k / q + k * k, 2 * (k * k - 1), 1 - k / q + k * k])
+        if shelf:
+            v = 10 ** (gain_db / 20)
+            w = v**0.4996667741545416
+            b = np.array([v + w * k / q + k * k, 2 * (k * k - v), v - w * k / q + k * k])
+        else:
+            b = np.array([1.0, -2.0, 1.0]) * a[0]
+        out = lfilter(b / a[0], a / a[0], out, axis=0).astype(np.float32)
+    return out
+
+
+def loudness(audio: Audio, rate: int = RATE) -> float:
+    """Integrated loudness of `[N, 2]` in LUFS, gated as in ITU-R BS.1770-4; -inf for silence."""
+    block, step = int(0.4 * rate), int(0.1 * rate)
+    energy = np.cumsum(np.concatenate([[0.0], np.square(k_weighted(audio, rate)).astype(np.float64).sum(1)]))
+    starts = np.arange(0, max(len(audio) - block, 0) + 1, step)
+    ends = np.minimum(starts + block, len(audio))
+    power = (energy[ends] - energy[starts]) / block
+    power = power[power > 10 ** ((-70 + 0.691) / 10)]
+    if not len(power):
+        return float("-inf")
+    power = power[power > 0.1 * power.mean()]
+    return float(-0.691 + 10 * np.log10(power.mean()))
+
+
+def read_audio(path: Path) -> tuple[Audio, str]:
+    """`[N, 2]` float32 at 44.1 kHz and the artist tag ("" without one). Raises `Skipped` with the reason."""
+    import soundfile
+    import soxr
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, artist = file.samplerate, str(file.artist or "")
+            audio = file.read(dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+        raise Skipped(f"unreadable: {error}") from error
+    if not SOURCE_RATES[0] <= rate <= SOURCE_RATES[1]:
+        raise Skipped(f"sample rate {rate} Hz, allowed {SOURCE_RATES[0]} to {SOURCE_RATES[1]}: resample it")
+    if len(audio) < SHORTEST_SECONDS * rate:
+        raise Skipped(f"{len(audio) / rate:.2f} s long, needed {SHORTEST_SECONDS} s: join it with others")
+    if not np.isfinite(audio).all():
+        raise Skipped("holds samples that are not finite: export it again")
+    if np.abs(audio).max() < SILENCE_PEAK:
+        raise Skipped("silent: its peak is below -60 dBFS")
+    audio = audio[:, [0, min(1, audio.shape[1] - 1)]]
+    return np.ascontiguousarray(audio if rate == RATE else soxr.resample(audio, rate, RATE), dtype=np.float32), artist
+
+
+def split_of(key: str, holdout: float) -> str:
+    """`eval` for a share `holdout` of all keys, else `train`: the same key goes the same way on every machine."""
+    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    return "eval" if place < holdout else "train"
+
+
+def song_and_stem(path: Path) -> tuple[str, str]:
+    """`song.drums.opus` is the stem `drums` of `song`; any other file is a song of its own."""
+    head, _, tail = path.stem.rpartition(".")
+    return (head, tail) if head and tail in STEMS else (path.stem, "")
+
+
+def manifest_artists(folder: Path) -> dict[str, str]:
+    """Artist by file name, from a `manifest.json` in the folder or above it; empty without one."""
+    for place in (folder, folder.parent):
+        if (place / "manifest.json").is_file():
+            rows = json.loads((place / "manifest.json").read_text())
+            return {Path(row["file"]).name: row["artist"] for row in rows if row.get("artist")}
+    return {}
+
+
+def store(out: Path, name: str, audio: Audio) -> float:
+    """Write `[N, 2]` as int16; returns the gain that takes the stored array to REFERENCE_LUFS as float."""
+    scale = min(1.0, 0.999 / max(float(np.abs(audio).max()), 1e-9))
+    level = loudness(audio) + 20 * np.log10(scale)
+    if level == float("-inf"):
+        raise Skipped("silent: nothing above -70 LUFS")
+    np.save(out / f"{name}.npy", np.round(audio * (scale * 32767)).astype(np.int16))
+    return float(10 ** ((REFERENCE_LUFS - level) / 20))
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """Every audio file below the folder, in a fixed order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def read_index(out: Path) -> dict[str, Entry]:
+    """The prepared entries by name; empty where nothing was prepared."""
+    path = out / INDEX
+    return {row["name"]: Entry(**row) for row in json.loads(path.read_text())} if path.is_file() else {}
+
+
+def write_index(out: Path, entries: Iterable[Entry]) -> None:
+    """Replace the index in one step, so that a reader never meets half of it."""
+    rows = [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+    (out / "index.tmp").write_text(json.dumps(rows, indent=0))
+    (out / "index.tmp").replace(out / INDEX)
+
+
+def prepare(folder: Path, out: Path, holdout: float = 0.0) -> Iterator[str]:
+    """Prepare every file below `folder` into `out`, yielding one line a file; what is already there stays.
+
+    A share `holdout` of the artists (of the files, where no artist is known) is marked `eval` and never trained on.
+    Raises `FileNotFoundError` where the folder holds no audio.
+    """
+    files = audio_files(folder)
+    if not files:
+        raise FileNotFoundError(f"no audio in {folder}: looked for {', '.join(SUFFIXES)}; name a folder that holds some")
+    out.mkdir(parents=True, exist_ok=True)
+    entries, artists = read_index(out), manifest_artists(folder)
+    for path in files:
+        relative = path.relative_to(folder).with_suffix("")
+        name = f"{folder.name}--" + "--".join(relative.parts)
+        if name in entries:
+            continue
+        try:
+            audio, tag = read_audio(path)
+            gain = store(out, name, audio)
+        except Skipped as reason:
+            yield f"skipped {path.name}: {reason}"
+            continue
+        song, stem = song_and_stem(path)
+        artist = artists.get(path.name, tag)
+        entries[name] = Entry(name, song, stem, artist, split_of(artist or song, holdout), len(audio), gain)
+        write_index(out, entries.values())
+        yield f"prepared {path.name}: {len(audio) / RATE:.0f} s, {20 * np.log10(gain):+.1f} dB to reference"
+
+
+def open_entry(out: Path, entry: Entry) -> NDArray[np.int16]:
+    """The stored `[N, 2]` int16 array, mapped, not read."""
+    array: NDArray[np.int16] = np.load(out / f"{entry.name}.npy", mmap_mode="r")
+    return array
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `segue train prepare`."""
+    parser.add_argument("folder", type=Path, help="folder of audio files, searched with its subfolders")
+    parser.add_argument("--out", type=Path, default=Path(".cache/audio"), help="folder for the arrays and their index")
+    parser.add_argument("--holdout", type=float, default=0.05, help="share of artists (else files) kept for evaluation")
+
+
+def run(args: Any) -> int:
+    """`segue train prepare`: 0, or 2 with one line where there is nothing to prepare."""
+    try:
+        for line in prepare(args.folder, args.out, args.holdout):
+            print(line, file=sys.stderr, flush=True)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    entries = list(read_index(args.out).values())
+    minutes = sum(entry.frames for entry in entries) / RATE / 60
+    held = sum(entry.split == "eval" for entry in entries)
+    print(f"{len(entries)} files, {minutes:.0f} minutes, {held} held out, in {args.out}")
+    return 0 if entries else 2
