@@ -1,0 +1,5 @@
+"""A client in plain Python that speaks OSC and imports nothing of the server."""
+
+from segue.clients.python.client import Client, Deck, Event, SegueError
+
+__all__ = ["Client", "Deck", "Event", "SegueError"]

@@ -1,0 +1,400 @@
+"""The server's addresses as methods: made by `python -m segue.server.projections`, not by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+REPLIES = {
+    "/segue/ping": "/segue/pong",
+    "/segue/sync": "/segue/synced",
+    "/segue/jobs": "/segue/job",
+}
+
+
+class DeckMethods:
+    """Verbs and values of one deck. A verb that makes a take returns the number of its job."""
+
+    def _take(self, verb: str, **options: Any) -> int:
+        raise NotImplementedError
+
+    def _verb(self, verb: str, *args: Any, **options: Any) -> None:
+        raise NotImplementedError
+
+    def _value(self, name: str, value: Any) -> Any:
+        raise NotImplementedError
+
+    def continue_(
+        self,
+        *,
+        beats: float | None = None,
+        sec: float | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        xi: float | None = None,
+        regime: str | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+        commit: bool | None = None,
+        id: int | None = None,
+    ) -> int:
+        """Plays on from what has just sounded (continuation)."""
+        return self._take(
+            "continue",
+            beats=beats,
+            sec=sec,
+            seed=seed,
+            steps=steps,
+            xi=xi,
+            regime=regime,
+            quant=quant,
+            xfade=xfade,
+            commit=commit,
+            id=id,
+        )
+
+    def transition(
+        self,
+        *,
+        to: int | None = None,
+        at: float | None = None,
+        beats: float | None = None,
+        sec: float | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        xi: float | None = None,
+        regime: str | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+        commit: bool | None = None,
+        id: int | None = None,
+        k: float | None = None,
+    ) -> int:
+        """Bridges into another deck and goes on there (transition)."""
+        return self._take(
+            "transition",
+            to=to,
+            at=at,
+            beats=beats,
+            sec=sec,
+            seed=seed,
+            steps=steps,
+            xi=xi,
+            regime=regime,
+            quant=quant,
+            xfade=xfade,
+            commit=commit,
+            id=id,
+            k=k,
+        )
+
+    def infill(
+        self,
+        *,
+        beats: float | None = None,
+        sec: float | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        xi: float | None = None,
+        regime: str | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+        commit: bool | None = None,
+        id: int | None = None,
+    ) -> int:
+        """Fills the coming stretch anew, joined to what follows on a file deck (infill)."""
+        return self._take(
+            "infill",
+            beats=beats,
+            sec=sec,
+            seed=seed,
+            steps=steps,
+            xi=xi,
+            regime=regime,
+            quant=quant,
+            xfade=xfade,
+            commit=commit,
+            id=id,
+        )
+
+    def vary(
+        self,
+        *,
+        beats: float | None = None,
+        sec: float | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        xi: float | None = None,
+        regime: str | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+        commit: bool | None = None,
+        id: int | None = None,
+        k: float | None = None,
+    ) -> int:
+        """Varies what was heard last, keeping its outline (regenerate)."""
+        return self._take(
+            "vary",
+            beats=beats,
+            sec=sec,
+            seed=seed,
+            steps=steps,
+            xi=xi,
+            regime=regime,
+            quant=quant,
+            xfade=xfade,
+            commit=commit,
+            id=id,
+            k=k,
+        )
+
+    def loop(
+        self,
+        *,
+        beats: float | None = None,
+        sec: float | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        xi: float | None = None,
+        regime: str | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+        commit: bool | None = None,
+        id: int | None = None,
+    ) -> int:
+        """Makes the last phrase into a loop that closes without a seam (loop)."""
+        return self._take(
+            "loop",
+            beats=beats,
+            sec=sec,
+            seed=seed,
+            steps=steps,
+            xi=xi,
+            regime=regime,
+            quant=quant,
+            xfade=xfade,
+            commit=commit,
+            id=id,
+        )
+
+    def style(
+        self,
+        *,
+        deck: int | None = None,
+        path: str | None = None,
+        class_: str | None = None,
+        beats: float | None = None,
+        sec: float | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        xi: float | None = None,
+        regime: str | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+        commit: bool | None = None,
+        id: int | None = None,
+    ) -> int:
+        """Continues in the style of a deck, a file or a class (embedder or classifier guidance)."""
+        return self._take(
+            "style",
+            deck=deck,
+            path=path,
+            class_=class_,
+            beats=beats,
+            sec=sec,
+            seed=seed,
+            steps=steps,
+            xi=xi,
+            regime=regime,
+            quant=quant,
+            xfade=xfade,
+            commit=commit,
+            id=id,
+        )
+
+    def generate(
+        self,
+        *,
+        beats: float | None = None,
+        sec: float | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        xi: float | None = None,
+        regime: str | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+        commit: bool | None = None,
+        id: int | None = None,
+    ) -> int:
+        """Plays something new, from noise alone (unconditional)."""
+        return self._take(
+            "generate",
+            beats=beats,
+            sec=sec,
+            seed=seed,
+            steps=steps,
+            xi=xi,
+            regime=regime,
+            quant=quant,
+            xfade=xfade,
+            commit=commit,
+            id=id,
+        )
+
+    def commit(
+        self,
+        *,
+        id: int | None = None,
+        quant: str | None = None,
+        xfade: float | None = None,
+    ) -> None:
+        """Plays a take that was held back by `commit 0`."""
+        self._verb("commit", id=id, quant=quant, xfade=xfade)
+
+    def cancel(self, *, id: int | None = None) -> None:
+        """Drops the newest pending job."""
+        self._verb("cancel", id=id)
+
+    def stop(self, *, quant: str | None = None, xfade: float | None = None) -> None:
+        """Ends the take and returns to dry."""
+        self._verb("stop", quant=quant, xfade=xfade)
+
+    def capture(self, *, beats: float | None = None, sec: float | None = None) -> None:
+        """Keeps what has just sounded as a take."""
+        self._verb("capture", beats=beats, sec=sec)
+
+    def freeze(self, on: bool | None = None) -> None:
+        """Pins the context: later verbs condition on this moment; 0 unpins."""
+        self._verb("freeze", on)
+
+    def undo(self) -> None:
+        """Plays the take before this one."""
+        self._verb("undo")
+
+    def redo(self) -> None:
+        """Plays the take that `undo` left."""
+        self._verb("redo")
+
+    def load(self, path: str) -> None:
+        """Loads a file, which makes this a file deck."""
+        self._verb("load", path)
+
+    def play(self, *, quant: str | None = None) -> None:
+        """Starts the file."""
+        self._verb("play", quant=quant)
+
+    def pause(self, *, quant: str | None = None) -> None:
+        """Pauses the file."""
+        self._verb("pause", quant=quant)
+
+    def seek(self, sec: float) -> None:
+        """Moves to a place in the file."""
+        self._verb("seek", sec)
+
+    def cue(self, sec: float | None = None) -> None:
+        """Moves to a place in the file and pauses there."""
+        self._verb("cue", sec)
+
+    def gain(self, gain: float | None = None) -> Any:
+        """Level of the deck."""
+        return self._value("gain", gain)
+
+    def gate(self, gate: float | None = None) -> Any:
+        """Level under which the input counts as silent."""
+        return self._value("gate", gate)
+
+    def steps(self, steps: int | None = None) -> Any:
+        """Steps of verbs that do not say."""
+        return self._value("steps", steps)
+
+    def xi(self, xi: float | None = None) -> Any:
+        """Guidance of verbs that do not say."""
+        return self._value("xi", xi)
+
+    def k(self, k: float | None = None) -> Any:
+        """Share of noise of verbs that do not say."""
+        return self._value("k", k)
+
+    def regime(self, regime: str | None = None) -> Any:
+        """Context regime of verbs that do not say."""
+        return self._value("regime", regime)
+
+    def quant(self, quant: str | None = None) -> Any:
+        """Entry of verbs that do not say."""
+        return self._value("quant", quant)
+
+    def xfade(self, xfade: float | None = None) -> Any:
+        """Crossfade of verbs that do not say."""
+        return self._value("xfade", xfade)
+
+    def beats(self, beats: float | None = None) -> Any:
+        """Length of verbs that do not say."""
+        return self._value("beats", beats)
+
+
+class ServerMethods:
+    """Values and actions of the server."""
+
+    def _action(self, name: str, *args: Any) -> None:
+        raise NotImplementedError
+
+    def _asked(self, name: str, *args: Any) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    def _value(self, name: str, value: Any) -> Any:
+        raise NotImplementedError
+
+    def tempo(self, bpm: float | None = None) -> Any:
+        """Tempo of the internal clock."""
+        return self._value("tempo", bpm)
+
+    def meter(self, beats: int | None = None) -> Any:
+        """Beats a bar."""
+        return self._value("meter", beats)
+
+    def tap(self) -> None:
+        """Taps the tempo: the median of the last four intervals."""
+        self._action("tap")
+
+    def downbeat(self) -> None:
+        """Says that this moment is the first beat of a bar."""
+        self._action("downbeat")
+
+    def nudge(self, beats: float) -> None:
+        """Moves the beat."""
+        self._action("nudge", beats)
+
+    def panic(self) -> None:
+        """Ends every take on every deck within 10 ms."""
+        self._action("panic")
+
+    def version(self) -> tuple[Any, ...]:
+        """Asks for the version."""
+        return self._asked("version")
+
+    def sync(self, id: int | None = None) -> tuple[Any, ...]:
+        """Answers once everything sent before has been carried out."""
+        return self._asked("sync", id)
+
+    def clock(self) -> tuple[Any, ...]:
+        """Asks for the sample clock."""
+        return self._asked("clock")
+
+    def subscribe(self, on: bool | None = None) -> tuple[Any, ...]:
+        """Sends meters and beats too."""
+        return self._asked("subscribe", on)
+
+    def meters(self) -> None:
+        """Asks for the levels once, deck by deck."""
+        self._action("meters")
+
+    def dump_osc(self, on: bool | None = None) -> None:
+        """Prints every message that arrives."""
+        self._action("dump_osc", on)
+
+    def clear_sched(self) -> None:
+        """Forgets all messages that are not due yet."""
+        self._action("clear_sched")
+
+    def quit(self) -> tuple[Any, ...]:
+        """Ends the server."""
+        return self._asked("quit")
