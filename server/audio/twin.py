@@ -1,0 +1,454 @@
+"""core.c once more, in numpy, on the same memory: for machines without a compiler, and as the second opinion in tests.
+
+Function by function the same as core.c; a property test drives both and compares every frame and every field.
+Thread: whichever drives the stream, one at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from segue.server.audio import layout
+from segue.server.audio.segment import Audio, Segment, ring_read, ring_write
+from segue.server.audio.values import Bus, Curve, Op, Policy, Source, Status, Tape
+
+Double = NDArray[np.float64]
+SECOND = 1_000_000_000  # ns
+DRY, SLOT_A, SLOT_B, LOOP_0, _, SILENCE = range(6)  # voices: the sources, with the two halves of the loop told apart
+
+
+class Twin:
+    """The callback of one segment."""
+
+    def __init__(self, segment: Segment) -> None:
+        """Any thread."""
+        self._segment = segment
+        self._h: Any = segment.header
+        self._d: list[Any] = [self._h.deck[k] for k in range(self._h.decks)]
+        self._curve = np.array(list(self._h.curve))
+        n = layout.constants()
+        self._queue, self._pending, self._log, self._window = (
+            n["SEGUE_QUEUE"], n["SEGUE_PENDING"], n["SEGUE_LOG"], n["SEGUE_WINDOW"],
+        )  # fmt: skip
+
+    def run(self, block: Audio | None, n: int) -> Audio:
+        """Processes n frames by the machine's clocks, timed; stream thread."""
+        h, began = self._h, time.monotonic_ns()
+        out = self.process(block, n, began, time.time_ns())
+        spent = time.monotonic_ns() - began
+        h.counters.max_ns = max(h.counters.max_ns, spent)
+        h.counters.over_period += spent > n * SECOND // h.rate
+        return out
+
+    def process(self, block: Audio | None, n: int, monotonic: int, realtime: int) -> Audio:
+        """Processes n frames [in_channels, n] (None: silence) into [out_channels, n]; host clocks in ns; stream thread."""
+        h = self._h
+        out = np.zeros((h.out_channels, n), np.float32)
+        if n == 0:
+            return out
+        h.sequence += 1
+        h.counters.callbacks += 1
+        self._notice_gap(n, monotonic)
+        h.clock_frame, h.clock_monotonic, h.clock_realtime, h.clock_block = h.frame, monotonic, realtime, n
+        for done in range(0, n, h.block):
+            part = slice(done, min(n, done + h.block))
+            self._chunk(None if block is None else block[:, part], out[:, part])
+        h.sequence += 1
+        return out
+
+    def _notice_gap(self, n: int, monotonic: int) -> None:
+        h = self._h
+        block = n * SECOND // h.rate
+        offset = monotonic - (h.frame // h.rate * SECOND + h.frame % h.rate * SECOND // h.rate)
+        if h.window_count == 0 or offset < h.window_min_ns:
+            h.window_min_ns = offset
+        h.window_count += 1
+        if h.window_count < self._window:
+            return
+        h.window_count = 0
+        if h.base_ns == 0 or h.window_min_ns < h.base_ns + block:
+            creep = h.base_ns + self._window * block // 1000
+            h.base_ns = h.window_min_ns if h.base_ns == 0 else min(h.window_min_ns, creep)
+            return
+        h.counters.gap_xruns += 1
+        h.counters.lost_frames += (h.window_min_ns - h.base_ns) // block * n
+        h.base_ns = h.window_min_ns
+
+    def _chunk(self, block: Audio | None, out: Audio) -> None:
+        h, frame = self._h, int(self._h.frame)
+        begin, end = frame, frame + out.shape[1]
+        self._drain()
+        h.master_peak = 0.0
+        for d in self._d:
+            self._see_slots(d)
+            d.input_peak = d.sounded_peak = d.input_square = d.sounded_square = 0.0
+            d.input_reserved = d.sounded_reserved = end
+        while frame < end:
+            following = self._happen(frame, end)
+            part = slice(frame - begin, following - begin)
+            self._render(None if block is None else block[:, part], out[:, part], frame, following - frame)
+            frame = following
+        for d in self._d:
+            d.input_square /= 2.0 * out.shape[1]
+            d.sounded_square /= 2.0 * out.shape[1]
+            d.gate_open = _gate_open(d, end)
+            d.input_written = d.sounded_written = end
+        h.frame = end
+
+    # Commands.
+
+    def _drain(self) -> None:
+        h = self._h
+        for i in range(h.queue_tail, h.queue_head):
+            self._enter(_copy(self._segment, "segue_command", h.queue[i % self._queue]))
+        h.queue_tail = h.queue_head
+
+    def _enter(self, c: Any) -> None:
+        h = self._h
+        if c.frame < 0:
+            c.frame = h.frame
+        ok = self._valid(c)
+        if not ok or (h.pending_count == self._pending and c.op != Op.CANCEL):
+            if ok:
+                h.counters.pending_overflows += 1
+            else:
+                h.counters.refused += 1
+            self._note(c, h.frame, c.source, Status.REFUSED)
+            return
+        if c.op == Op.CANCEL:
+            self._cancel(c, h.frame)
+            return
+        table = self._table()
+        at = len(table)
+        while at > 0 and table[at - 1].frame > c.frame:
+            at -= 1
+        table.insert(at, c)
+        self._keep(table)
+
+    def _valid(self, c: Any) -> bool:
+        most = {Op.PLAY: Source.SILENCE, Op.GAIN: Bus.GENERATED, Op.FEED: Tape.PAUSE}.get(c.op, 2**32 - 1)
+        known = Op.PLAY <= c.op <= Op.MARK and c.deck < self._h.decks and c.source <= most
+        return bool(known and c.curve <= Curve.LINEAR and c.fade >= 0 and np.isfinite(c.gain))
+
+    def _table(self) -> list[Any]:
+        return [_copy(self._segment, "segue_command", self._h.pending[i]) for i in range(self._h.pending_count)]
+
+    def _keep(self, table: list[Any]) -> None:
+        for i, c in enumerate(table):
+            self._h.pending[i] = c[0]
+        self._h.pending_count = len(table)
+
+    def _note(self, c: Any, frame: int, source: int, status: Status) -> None:
+        h = self._h
+        a = h.log[h.log_count % self._log]
+        a.id, a.scheduled, a.applied, a.take = c.id, c.frame, frame, c.take
+        a.op, a.deck, a.source, a.status = c.op, c.deck, source, status
+        h.log_count += 1
+
+    def _happen(self, frame: int, end: int) -> int:
+        h = self._h
+        while h.pending_count and h.pending[0].frame <= frame:
+            first, *rest = self._table()
+            self._keep(rest)
+            self._apply(first, frame)
+        if h.pending_count:
+            end = min(end, h.pending[0].frame)
+        for k, d in enumerate(self._d):
+            if d.until_gate and _gate_open(d, frame):
+                self._fade_to(d, frame, DRY, h.fade_frames, Curve.POWER)
+            for _ in range(3):
+                if not self._leave_slot(k, frame):
+                    break
+            events = [d.fade_start + d.fade_length, d.tape_start + d.tape_fade]
+            if d.to in (SLOT_A, SLOT_B):
+                s = d.seen[d.to - SLOT_A]
+                events.append(min(s.exit_frame, s.last - s.exit_fade))
+            end = min([end, *(event for event in events if event > frame)])
+        return end
+
+    def _apply(self, c: Any, frame: int) -> None:
+        self._h.counters.late += frame > c.frame
+        if c.op == Op.PLAY:
+            self._play(c, frame)
+            return
+        if c.op == Op.PANIC:
+            self._panic(frame)
+        elif c.op == Op.FEED:
+            self._feed(c, frame)
+        elif c.op == Op.GAIN:
+            buses = {Bus.DRY: self._h.dry_gain, Bus.GENERATED: self._h.generated_gain}
+            ramp = buses.get(c.source, self._d[c.deck].gain)
+            ramp.before = float(_ramp(ramp, np.array([frame]))[0])
+            ramp.after, ramp.start, ramp.length = c.gain, frame, c.fade
+        self._note(c, frame, c.source, Status.APPLIED)
+
+    def _play(self, c: Any, frame: int) -> None:
+        d, status = self._d[c.deck], Status.APPLIED
+        to = {Source.LOOP: _loop_voice(d), Source.SILENCE: SILENCE}.get(c.source, c.source)
+        absent = c.source == Source.LOOP and to == SILENCE
+        if absent or (to in (SLOT_A, SLOT_B) and not _holds(d.seen[to - SLOT_A], frame)):
+            self._h.counters.underruns += 1
+            to, status = _ladder(d, frame), Status.REDIRECTED
+        if to != d.to or frame - d.fade_start < d.fade_length:
+            self._fade_to(d, frame, to, c.fade, c.curve)
+        d.until_gate = 0
+        d.take = 0 if status == Status.REDIRECTED else c.take
+        self._note(c, frame, _source(to), status)
+
+    def _cancel(self, c: Any, frame: int) -> None:
+        table = self._table()
+        found = [p for p in table if p.id == c.id]
+        for p in found:
+            self._note(p, frame, p.source, Status.CANCELLED)
+        self._keep([p for p in table if p.id != c.id])
+        self._note(c, frame, c.source, Status.APPLIED if found else Status.NOT_FOUND)
+
+    def _panic(self, frame: int) -> None:
+        table = self._table()
+        for p in table:
+            if p.op == Op.PLAY:
+                self._note(p, frame, p.source, Status.CANCELLED)
+        self._keep([p for p in table if p.op != Op.PLAY])
+        for d in self._d:
+            opened = _gate_open(d, frame)
+            self._fade_to(d, frame, DRY if opened else SILENCE, self._h.fade_frames, Curve.POWER)
+            d.take, d.until_gate = 0, not opened
+
+    def _feed(self, c: Any, frame: int) -> None:
+        d = self._d[c.deck]
+        d.tape_before = d.tape
+        d.tape.kind, d.tape.file, d.tape.origin, d.tape.position = c.source, c.take, frame, c.position
+        d.tape_start, d.tape_fade, d.tape_curve = frame, c.fade, c.curve
+
+    def _leave_slot(self, deck: int, frame: int) -> bool:
+        h, d = self._h, self._d[deck]
+        if d.to not in (SLOT_A, SLOT_B):
+            return False
+        note = self._segment.struct("segue_command")
+        note.deck, note.take, note.frame = deck, d.take, frame
+        s, to = d.seen[d.to - SLOT_A], _ladder(d, frame)
+        if not _holds(s, frame):
+            h.counters.underruns += 1
+            note.op, fade = Op.UNDERRUN, h.fade_frames
+        else:
+            if frame < min(s.exit_frame, s.last - s.exit_fade):
+                return False
+            note.op, note.frame, fade = Op.EXIT, s.exit_frame, min(s.exit_fade, s.last - frame)
+            to = self._exit(d, s.policy, frame, to)
+        self._fade_to(d, frame, to, fade, s.curve)
+        d.take = d.seen[to - SLOT_A].take if to in (SLOT_A, SLOT_B) else 0
+        self._note(note, frame, _source(to), Status.APPLIED)
+        return True
+
+    def _exit(self, d: Any, policy: int, frame: int, ladder: int) -> int:
+        other = SLOT_A + SLOT_B - d.to
+        if policy == Policy.DRY:
+            return DRY
+        if policy == Policy.SILENCE:
+            return SILENCE
+        if policy == Policy.LOOP and _loop_voice(d) != SILENCE:
+            return _loop_voice(d)
+        if policy == Policy.SLOT_OTHER and _holds(d.seen[other - SLOT_A], frame):
+            return int(other)
+        return ladder
+
+    def _fade_to(self, d: Any, frame: int, to: int, length: int, curve: int) -> None:
+        weights = [float(self._gain(d, v, np.array([frame]))[0]) for v in range(SILENCE + 1)]
+        for v, weight in enumerate(weights):
+            d.voice[v].weight = weight if length > 0 else 0.0
+            d.voice[v].length = min(length, d.seen[v - SLOT_A].last - frame) if v in (SLOT_A, SLOT_B) else length
+        d.fade_start, d.fade_length = frame, 0 if weights[to] == 1.0 else length
+        d.curve, d.to, d.until_gate = curve, to, 0
+
+    def _see_slots(self, d: Any) -> None:
+        for k in (0, 1):
+            if d.slot[k].sequence % 2 == 0:
+                d.seen[k] = d.slot[k]
+
+    # Gains.
+
+    def _rising(self, curve: int, x: Double) -> Double:
+        if curve == Curve.LINEAR:
+            return x
+        y = x * (len(self._curve) - 1)
+        i = y.astype(np.int64)
+        rise: Double = self._curve[i] + (self._curve[i + 1] - self._curve[i]) * (y - i)
+        return rise
+
+    def _gain(self, d: Any, v: int, frames: NDArray[np.int64]) -> Double:
+        p, length, w = frames - d.fade_start, int(d.fade_length), float(d.voice[v].weight)
+        if p[0] >= length:
+            return np.full(len(p), 1.0 if v == d.to else 0.0)
+        if v == d.to:
+            return w + (1.0 - w) * self._rising(d.curve, _place(p, length))
+        own = int(d.voice[v].length)
+        gain = np.zeros(len(p))
+        on = p < own
+        if w != 0.0 and on.any():
+            gain[on] = w * self._rising(d.curve, 1.0 - _place(p[on], own))
+        return gain
+
+    # Sound.
+
+    def _clean(self, x: Audio) -> Audio:
+        bad = ~np.isfinite(x)
+        self._h.counters.nonfinite += int(bad.sum())
+        x[bad] = 0.0
+        return x
+
+    def _ring(self, offset: int, frames: int) -> Audio:
+        return self._segment.view(offset, frames)
+
+    def _bank_holds(self, b: Any, file: int, position: int) -> bool:
+        oldest = max(b.start, b.reserved - self._h.feed_frames)
+        return bool(b.file == file and oldest <= position < b.written)
+
+    def _tape_read(self, d: Any, t: Any, block: Audio | None, frame: int, n: int) -> Audio:
+        h, to = self._h, np.zeros((2, n), np.float32)
+        if t.kind == Tape.LIVE and block is not None:
+            for c, channel in enumerate(d.in_channel):
+                if channel >= 0:
+                    to[c] = block[channel]
+        i = 0
+        while t.kind == Tape.PLAY and i < n:
+            position, run = t.position + (frame + i - t.origin), 1
+            if not self._bank_holds(d.bank[t.bank & 1], t.file, position) and self._bank_holds(
+                d.bank[~t.bank & 1], t.file, position
+            ):
+                t.bank = ~t.bank & 1
+            b = d.bank[t.bank & 1]
+            if self._bank_holds(b, t.file, position):
+                run = min(n - i, b.written - position)
+                to[:, i : i + run] = ring_read(self._ring(d.feed_at[t.bank & 1], h.feed_frames), position, run)
+            elif b.file != t.file or 0 <= position < b.length:
+                h.counters.feed_underruns += 1
+            i += run
+        return to
+
+    def _read_input(self, d: Any, block: Audio | None, frame: int, n: int) -> Audio:
+        dry = self._tape_read(d, d.tape, block, frame, n)
+        fading = frame - d.tape_start < d.tape_fade
+        before = self._clean(self._tape_read(d, d.tape_before, block, frame, n)) if fading else None
+        self._clean(dry)
+        if before is not None:
+            x = _place(np.arange(frame, frame + n) - d.tape_start, d.tape_fade)
+            up, down = self._rising(d.tape_curve, x), self._rising(d.tape_curve, 1.0 - x)
+            dry = dry * up.astype(np.float32) + before * down.astype(np.float32)
+        ring_write(self._ring(d.input_at, self._h.ring_frames), frame, dry)
+        level = np.abs(dry)
+        d.input_peak = max(d.input_peak, float(level.max()))
+        loud = np.flatnonzero((level >= d.gate_threshold).any(axis=0))
+        if len(loud):
+            d.loud_frame = max(d.loud_frame, frame + int(loud[-1]))
+        d.input_square += float(np.sum(np.square(level, dtype=np.float64)))
+        return dry
+
+    def _read_voice(self, d: Any, v: int, frame: int, n: int) -> Audio:
+        h = self._h
+        if v in (SLOT_A, SLOT_B):
+            s, to = d.seen[v - SLOT_A], np.zeros((2, n), np.float32)
+            first = min(max(frame, s.first), frame + n)
+            until = max(min(frame + n, s.last), first)
+            h.counters.underruns += n - (until - first)
+            view = self._ring(d.slot_at[v - SLOT_A], h.slot_frames)
+            to[:, first - frame : until - frame] = ring_read(view, first, until - first)
+        else:
+            loop = d.loop[v - LOOP_0]
+            phase = (np.arange(frame, frame + n) - loop.origin) % loop.length
+            to = self._ring(d.loop_at[v - LOOP_0], h.loop_frames)[:, phase]
+        return self._clean(to)
+
+    def _sounds(self, d: Any, v: int, frame: int) -> bool:
+        p = frame - d.fade_start
+        if v == d.to:
+            return v != SILENCE
+        return bool(v != SILENCE and p < d.fade_length and d.voice[v].weight != 0.0 and p < d.voice[v].length)
+
+    def _part(self, d: Any, voices: range, frame: int, dry: Audio) -> Audio | None:
+        part, n = None, dry.shape[1]
+        for v in voices:
+            if not self._sounds(d, v, frame):
+                continue
+            x = dry if v == DRY else self._read_voice(d, v, frame, n)
+            if frame - d.fade_start < d.fade_length:
+                x = x * self._gain(d, v, np.arange(frame, frame + n)).astype(np.float32)
+            part = x if part is None else part + x
+        return part
+
+    def _render(self, block: Audio | None, out: Audio, frame: int, n: int) -> None:
+        h, master = self._h, None
+        with np.errstate(all="ignore"):
+            for k, d in enumerate(self._d):
+                sent = self._render_deck(d, block, frame, n)
+                if sent is None:
+                    continue
+                if h.per_deck_out:
+                    out[2 * k : 2 * k + 2] = sent
+                else:
+                    master = sent if master is None else master + sent
+        if master is not None:
+            out[:2] = self._clean(master)
+            h.master_peak = max(h.master_peak, float(np.abs(master).max()))
+
+    def _render_deck(self, d: Any, block: Audio | None, frame: int, n: int) -> Audio | None:
+        h = self._h
+        source = self._read_input(d, block, frame, n)
+        generated = self._part(d, range(SLOT_A, SILENCE), frame, source)
+        dry = self._part(d, range(DRY, DRY + 1), frame, source)
+        parts = [part for part in (dry, generated) if part is not None]
+        mix = self._clean(
+            np.zeros((2, n), np.float32) if not parts else parts[0].copy() if len(parts) == 1 else parts[0] + parts[1]
+        )
+        level = np.abs(mix)
+        d.sounded_peak = max(d.sounded_peak, float(level.max()))
+        d.sounded_square += float(np.sum(np.square(level, dtype=np.float64)))
+        ring_write(self._ring(d.sounded_at, h.ring_frames), frame, mix)
+        frames, sent = np.arange(frame, frame + n), None
+        for part, bus in ((dry, h.dry_gain), (generated, h.generated_gain)):
+            if part is not None:
+                x = part * (_ramp(d.gain, frames) * _ramp(bus, frames)).astype(np.float32)
+                sent = x if sent is None else sent + x
+        return None if sent is None else self._clean(sent)
+
+
+def _place(p: NDArray[np.int64], length: int) -> Double:
+    return (p + 0.5) / np.float64(length)
+
+
+def _ramp(r: Any, frames: NDArray[np.int64]) -> Double:
+    p = frames - r.start
+    value = np.full(len(p), float(r.after))
+    on = p < r.length
+    if on.any():
+        value[on] = r.before + (r.after - r.before) * _place(p[on], r.length)
+    return value
+
+
+def _holds(s: Any, frame: int) -> bool:
+    return bool(s.first <= frame < s.last)
+
+
+def _gate_open(d: Any, frame: int) -> bool:
+    return bool(frame - d.loud_frame <= d.gate_hold)
+
+
+def _loop_voice(d: Any) -> int:
+    half = d.loop_published & 1
+    return int(LOOP_0 + half) if d.loop_published and d.loop[half].length > 0 else SILENCE
+
+
+def _ladder(d: Any, frame: int) -> int:
+    return DRY if _gate_open(d, frame) or _loop_voice(d) == SILENCE else _loop_voice(d)
+
+
+def _source(voice: int) -> int:
+    return Source.SILENCE if voice == SILENCE else min(voice, Source.LOOP)
+
+
+def _copy(segment: Segment, kind: str, struct: Any) -> Any:
+    copy = segment.struct(kind)
+    copy[0] = struct
+    return copy
