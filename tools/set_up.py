@@ -1,6 +1,6 @@
 """Makes `.venv/` ready to run Segue: Debian packages, virtual environment, pinned Python packages, compiled callback.
 
-Standard library only, since it runs before anything is installed. Done work is remembered by a stamp, so a second run ends at once.
+Standard library only, since it runs before anything is installed. A stamp remembers what is done: a second run ends at once.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run(*command: str | Path, **environment: str) -> None:
     )
     if done.returncode:
         print(done.stdout[-4000:], file=sys.stderr)
-        raise SetUpError(f"`{' '.join(str(c) for c in command[:6])} ...` ended with {done.returncode}; its last lines stand above")
+        raise SetUpError(f"`{' '.join(str(c) for c in command[:6])} ...` ended with {done.returncode}; see its last lines above")
 
 
 def fingerprint(extras: str) -> str:
@@ -140,7 +140,7 @@ def report_callback() -> None:
     """One line where the callback could not be compiled: the server still plays, on its numpy twin."""
     found = subprocess.run([PYTHON, "-c", "import segue.server.audio._core"], capture_output=True, text=True)
     if found.returncode:
-        say("no compiled audio callback (is gcc installed?): the slower numpy twin will play; install gcc and run `make setup` again")
+        say("no compiled audio callback: the slower numpy twin will play; install gcc, then run `make setup` again")
 
 
 def main() -> int:

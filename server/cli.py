@@ -1,0 +1,148 @@
+"""The `segue` command: finds the sub-command, imports its module only, and turns whatever goes wrong into one line.
+
+Exit codes: 0 done; 1 it ran and did not succeed; 2 it could not start, with one line saying why; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+import segue
+
+DONE, FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+
+Table: TypeAlias = Mapping[str, tuple[str, str]]
+
+DOC = "Plays on when the performer does not: generated audio over OSC and MIDI, on the exact sample."
+# Sub-command: (what it does, "module" or "module:function"). A module has add_arguments(parser) and run(args) -> exit code.
+COMMANDS: Table = {
+    "serve": ("run the audio server", "segue.server.app"),
+    "demo": ("hear, continue and bridge a clip with the real server; write demo.wav and demo.png", "segue.server.demo"),
+    "render": ("play a score over a file, offline and repeatably", "segue.server.render"),
+    "send": ("send one command to a running server and print the answer", "segue.clients.python.send"),
+    "devices": ("list audio and MIDI devices", "segue.server.lists:run_devices"),
+    "commands": ("list every OSC address", "segue.server.lists:run_commands"),
+    "models": ("list the models at hand", "segue.server.lists:run_models"),
+    "doctor": ("check what this machine has and lacks", "segue.server.doctor"),
+    "train": ("train a model of your own", "train"),
+    "evaluate": ("judge a model against baselines", "segue.train.evaluate"),
+    "bench": ("print measured tables", "bench"),
+}
+TRAIN: Table = {
+    "prepare": ("make training audio from a folder of music", "segue.train.data"),
+    "codec": ("train the codec", "segue.train.codec"),
+    "diffusion": ("train the generator on the codec's latents", "segue.train.diffusion"),
+}
+EXTRAS = {
+    "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "websockets": "web", "aalink": "link",
+    "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "torch_tensorrt": "tensorrt", "tensorboard": "train",
+}  # fmt: skip
+# These carry a sentence of ours or of the system; anything else is a defect.
+EXPECTED = (OSError, ValueError, RuntimeError)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(NOT_STARTED, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def bench_programs() -> dict[str, tuple[str, str]]:
+    """The programs of `bench/` with the first line of each, read without running them."""
+    spec = find_spec("segue.bench")
+    files = [p for where in (spec.submodule_search_locations or ()) for p in Path(where).glob("[!_]*.py")] if spec else []
+    programs = {}
+    for file in sorted(files):
+        text = file.read_text(encoding="utf-8")
+        if "def add_arguments(" in text:
+            doc = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+            programs[file.stem] = (doc, f"segue.bench.{file.stem}")
+    return programs
+
+
+GROUPS: Mapping[str, Callable[[], Table]] = {"train": lambda: TRAIN, "bench": bench_programs}
+
+
+def overview(prog: str, doc: str, commands: Table) -> str:
+    """The help text of a level that has sub-commands; nothing of them is imported for it."""
+    width = max(map(len, commands), default=0)
+    lines = [f"  {name:<{width}}  {doc}" for name, (doc, _) in commands.items()]
+    return "\n".join([f"usage: {prog} COMMAND [OPTIONS]", "", doc, "", *lines, "", f"`{prog} COMMAND --help` says more."])
+
+
+def choose(prog: str, doc: str, commands: Table, argv: Sequence[str]) -> tuple[str, str, Sequence[str]] | int:
+    """(program name, target, its arguments), or an exit code when only help was asked for or no such command exists."""
+    name = argv[0] if argv else "--help"
+    if name in ("-h", "--help", "help"):
+        print(overview(prog, doc, commands))
+        return DONE if argv else NOT_STARTED
+    if name not in commands:
+        print(f"{prog}: no command {name!r}; there are {', '.join(commands) or 'none'}", file=sys.stderr)
+        return NOT_STARTED
+    help_line, target = commands[name]
+    if target in GROUPS:
+        return choose(f"{prog} {name}", help_line, GROUPS[target](), argv[1:])
+    return f"{prog} {name}", target, argv[1:]
+
+
+def perform(prog: str, target: str, argv: Sequence[str]) -> int:
+    """Imports one module, lets it declare its arguments, and runs it."""
+    module_name, _, function = target.partition(":")
+    module = importlib.import_module(module_name)
+    parser = OneLineParser(prog=prog, description=(module.__doc__ or "").strip(), conflict_handler="resolve")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output, and nothing else there")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    module.add_arguments(parser)
+    return int(getattr(module, function or "run")(parser.parse_args(argv)) or DONE)
+
+
+def sentence(error: BaseException) -> str:
+    """One line for an error, with what to do where that is known."""
+    if isinstance(error, ModuleNotFoundError):
+        missing = (error.name or "").partition(".")[0]
+        if missing in EXTRAS:
+            return f"{missing} is not installed; it comes with an extra: pip install 'segue[{EXTRAS[missing]}]'"
+        return f"{error.name} is not installed; run `make setup`, or install segue again"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    text = " ".join(str(error).split())
+    if isinstance(error, EXPECTED) and text:
+        return text
+    return f"unexpected {type(error).__name__}: {text}; `--debug` shows where"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["--version"]:
+        print(f"segue {segue.__version__}")
+        return DONE
+    chosen = choose("segue", DOC, COMMANDS, argv)
+    if isinstance(chosen, int):
+        return chosen
+    try:
+        return perform(*chosen)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if "--debug" in argv:
+            traceback.print_exc()
+        print(f"{chosen[0]}: {sentence(error)}", file=sys.stderr)
+        return NOT_STARTED if isinstance(error, (*EXPECTED, ImportError)) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
