@@ -70,6 +70,14 @@ class Gain:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """Set the level, dBFS peak, under which a deck's input counts as silent."""
+
+    deck: int
+    dbfs: float
+
+
+@dataclass(frozen=True)
 class Revoke:
     """Take back a Play that has not been applied."""
 
@@ -156,6 +164,7 @@ Effect: TypeAlias = (
     | Publish
     | Play
     | Gain
+    | Gate
     | Revoke
     | Panic
     | LoadFile

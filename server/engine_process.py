@@ -44,7 +44,6 @@ class Orders:
 def load(config: Config) -> tuple[object, EngineState]:
     """The real engine: checkpoint, back-end, shared memory."""
     import torch
-
     from segue.engine.backends import make
     from segue.engine.checkpoint import load as load_model
     from segue.engine.engine import Engine

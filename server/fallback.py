@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from segue.server.jobs import Audio
 from segue.server.tempo import Grid
 

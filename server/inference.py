@@ -11,10 +11,9 @@ from typing import Protocol
 
 import numpy as np
 import soxr
-
 from segue.engine.engine import Engine, EngineError, Request
 from segue.server.audio.feeder import read_region
-from segue.server.audio.segment import NotHeardError, Ring, TornError
+from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, Piece, RingPart, Running, Source, WorkerEvent
 
 QUALITY = "HQ"  # of soxr: 20 bit, enough beside a codec
@@ -42,7 +41,7 @@ class Inference:
             request = self._request(job)
             yield Running(job.id)
             yield from self._pieces(job, request, cancelled, on_share)
-        except (EngineError, NotHeardError, TornError, OSError, RuntimeError, ValueError, MemoryError) as error:
+        except (EngineError, NotHeard, Torn, OSError, RuntimeError, ValueError, MemoryError) as error:
             sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
             yield Failed(job.id, f"{job.verb}: {sentence}")
 
@@ -96,12 +95,12 @@ class Inference:
         if source is None:
             return None
         if isinstance(source, RingPart):
-            audio = self._rings.read(Ring(source.ring), source.deck - 1, source.end, source.frames)
+            audio = self._rings.read(Ring[source.ring.upper()], source.deck - 1, source.end, source.frames)
         elif isinstance(source, FilePart):
             audio = read_region(source.path, source.start, source.frames, self._rate)
         else:
             ring, file = source.ring, source.file
-            head = self._rings.read(Ring(ring.ring), ring.deck - 1, ring.end, ring.frames)
+            head = self._rings.read(Ring[ring.ring.upper()], ring.deck - 1, ring.end, ring.frames)
             tail = read_region(file.path, file.start, file.frames, self._rate)
             audio = np.concatenate([head, tail], axis=1)
         if self._rate != self._engine.sample_rate:

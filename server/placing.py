@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from segue.server.effects import Abandon, Effect, Emit, Loop, Play, Publish, Transport, Write
+from segue.server.effects import Abandon, Effect, Emit, Loop, Play, Publish, Revoke, Transport, Write
 from segue.server.state import HISTORY, Deck, Moment, State, Take, World
 from segue.server.timeline import LEAD_BLOCKS, join, reanchored, sustained
 
@@ -77,6 +77,12 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
     take.exit = take.t0 + take.length if fixed_end else t1 + take.length
     if take.complete:
         take.exit = min(take.exit, take.have - take.fade)
+    for other in world.pending(deck.number):
+        if other is not take and other.state is State.ARMED:  # the newer one takes its place, and its slot
+            other.state = State.DROPPED
+            deck.slot = 1 - other.slot
+            yield Revoke(other.play_id)
+            yield said(other, 1.0, "another take took its place")
     take.slot = deck.slot = 1 - deck.slot
     take.play_id, world.next_play = world.next_play, world.next_play + 1
     take.state = State.ARMED

@@ -16,6 +16,7 @@ from segue.server.effects import (
     Emit,
     Fail,
     Gain,
+    Gate,
     LoadFile,
     Panic,
     Play,
@@ -84,6 +85,8 @@ class Session:
                 self.world.deck(deck).values[spec.name] = value
                 if spec.name == "gain":
                     yield Gain(deck, at, float(value or 0.0))
+                elif spec.name == "gate":
+                    yield Gate(deck, float(value or 0.0))
             return
         current = self.world.deck(deck).values[spec.name] if deck is not None else self._time_value(spec.name)
         yield Reply(command.sender, spec.address.format(deck=deck), (current,))
@@ -358,6 +361,7 @@ class Session:
                 take.pieces.append((event.start, event.audio))
                 take.made = event.start + event.audio.shape[1]
                 take.seconds += event.seconds
+                take.complete = take.made >= take.job.new_frames
                 yield from advance(self.world, take, moment)
             case Finished():
                 take.complete = True

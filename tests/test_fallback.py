@@ -34,5 +34,6 @@ def test_a_closed_loop_goes_round_without_a_step() -> None:
     twice = np.concatenate([loop, loop], axis=1)
     second = np.abs(np.diff(twice, 2))[0]
     material = np.abs(np.diff(audio, 2)).max()
-    assert second[n - 100 : n + 100].max() <= material * 1.01
+    # The fade itself bends a full-scale sine by (pi / 2 fade)^2 at most, a tenth of the sine's own curvature.
+    assert second[n - 100 : n + 100].max() <= material * 1.1
     np.testing.assert_array_equal(loop[:, : n - fade], audio[:, fade:n])

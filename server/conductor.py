@@ -1,0 +1,310 @@
+"""The conductor: gives commands their frames, asks the session, and carries out what it wants on segment, engine and clients.
+
+Control thread only. It knows no socket and no event loop: the live server and the offline renderer both drive it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from segue.server import effects as fx
+from segue.server import reports
+from segue.server.audio.segment import Segment
+from segue.server.audio.values import Command as Order
+from segue.server.audio.values import Curve, NotHeard, Op, Policy, Ring, Source, Torn
+from segue.server.commands import CODES, ROOT, Command, CommandError, Kind, Spec, Value, addresses
+from segue.server.control.patterns import resolve
+from segue.server.events import Events
+from segue.server.fallback import WRAP_S, closed, last_bars, sounds
+from segue.server.files import FileDecks, Loaded, Moved
+from segue.server.jobs import Audio, WorkerEvent
+from segue.server.scheduler import QueueFullError, Scheduler
+from segue.server.session import Session
+from segue.server.showlog import ShowLog
+from segue.server.state import DeckFacts, Moment
+from segue.server.verbs import TASKS, lead
+from segue.server.worker import Worker
+
+import segue
+
+FARTHEST_S = 60.0  # how far ahead a time tag may lie
+HANDOVER_S = 0.25  # how long before its frame a message is handed to the callback
+FALLBACK_S = 0.25  # how often the fallback loop is looked after
+MARKS = 1 << 40  # ids from here on mark `sync` messages
+SERIALS = 1 << 32  # ids from here on belong to commands that no take waits for
+
+SOURCES = {"dry": Source.DRY, "slot_a": Source.SLOT_A, "slot_b": Source.SLOT_B, "loop": Source.LOOP, "silence": Source.SILENCE}
+NAMES = {source: name for name, source in SOURCES.items()}
+POLICIES = {"ladder": Policy.LADDER, "dry": Policy.DRY, "loop": Policy.LOOP, "silence": Policy.SILENCE}
+
+
+class Timebase(Protocol):
+    """Host time to frames; `SampleClock` live, exact arithmetic offline."""
+
+    def frame_at(self, time: float) -> float:
+        """The frame at a unix time in seconds."""
+
+    def time_at(self, frame: float) -> float:
+        """The unix time in seconds at a frame."""
+
+
+class Conductor:
+    """Commands in, sound and answers out."""
+
+    def __init__(
+        self, segment: Segment, session: Session, events: Events, clock: Timebase, log: ShowLog, latency: float = 0.0
+    ) -> None:
+        """latency: seconds between the output port and the ear, taken off time tags."""
+        self.session, self.events = session, events
+        self.worker: Worker | None = None
+        self.on_quit: Callable[[], None] = lambda: None
+        self.commands = 0
+        self._segment, self._clock, self._log, self._latency = segment, clock, log, latency
+        self._files = FileDecks(segment)
+        self._table = addresses(decks=len(session.world.decks))
+        self._waiting: Scheduler[tuple[Spec, int | None, dict[str, Value], Command, int]] = Scheduler()
+        self._applied = segment.log_index
+        self._synced: dict[int, tuple[str, Value]] = {}
+        self._serial = SERIALS
+        self._fallback_at = 0
+        self._looped: dict[int, int] = {}
+        self._dump = False
+        self._do = self._table_of_effects()
+        self._answers = self._table_of_answers()
+
+    # -- in
+
+    def handle(self, command: Command) -> None:
+        """One message from a front door. Never raises for what it says."""
+        self.commands += 1
+        if self._dump:
+            print(command.address, *command.args, flush=True)
+        try:
+            meant = resolve(command, self._table)
+            at = self._frame_of(command)
+        except CommandError as error:
+            self.events.fail(command, command.address, str(error), error.code)
+            return
+        for spec, deck, bound in meant:
+            self._take_up(spec, deck, bound, command, at)
+
+    def _frame_of(self, command: Command) -> int:
+        """The frame at which a message takes effect: its tag's, or one block after it arrived."""
+        now, block, rate = self._segment.frame, self._segment.block, self._segment.rate
+        if command.time is None:
+            arrived = now if command.arrival is None else round(self._clock.frame_at(command.arrival))
+            at = arrived + block
+            # Too near the callback that is about to run: one block more, never a jittering "as soon as possible".
+            return at if at >= now else at + block * -(-(now - at) // block)
+        at = round(self._clock.frame_at(command.time - self._latency))
+        if at > now + FARTHEST_S * rate:
+            ahead = (at - now) / rate
+            raise CommandError("too-far-ahead", f"the time tag lies {ahead:.0f} s ahead; {FARTHEST_S:g} s at most: send it later")
+        if at < now:
+            self.events.late(command, command.address, (now - at) / rate)
+            return now + block
+        return at
+
+    def _take_up(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
+        if spec.kind is Kind.ACTION and spec.name in self._answers:
+            self._answer(spec, bound, command, at)
+            return
+        early = round(HANDOVER_S * self._segment.rate) + (lead(self.session.world) if spec.name in TASKS else 0)
+        if command.time is None or at - early <= self._segment.frame:
+            self._carry_out(spec, deck, bound, command, at)
+            return
+        try:
+            self._waiting.add(at - early, (spec, deck, bound, command, at))
+        except QueueFullError as error:
+            self.events.fail(command, command.address, str(error), "queue-full")
+
+    def _carry_out(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
+        moment = self.moment()
+        self._log.write(moment.frame, "command", address=command.address, args=command.args, at=at)
+        self.perform(self.session.handle(spec, deck, bound, command, at, moment))
+
+    def worker_event(self, event: WorkerEvent) -> None:
+        """Something the engine said."""
+        self.perform(self.session.worker(event, self.moment()))
+
+    # -- time
+
+    def tick(self) -> None:
+        """Moves everything on to the present; called every few milliseconds, or every block offline."""
+        frame = self._segment.frame
+        for item in self._waiting.due(frame):
+            self._carry_out(*item)
+        self._hear_applied()
+        self._hear_files()
+        self.perform(self.session.tick(self.moment()))
+        if frame >= self._fallback_at:
+            self._fallback_at = frame + round(FALLBACK_S * self._segment.rate)
+            for deck in self.session.world.decks:
+                self._keep_loop(deck.number)
+
+    def moment(self) -> Moment:
+        """The present, as the session sees it."""
+        segment = self._segment
+        return Moment(segment.frame, segment.block, tuple(self._facts(n) for n in range(segment.decks)))
+
+    def _facts(self, deck: int) -> DeckFacts:
+        segment = self._segment
+        source = NAMES[segment.deck_state(deck).source]
+        heard = segment.written(Ring.SOUNDED, deck)
+        return DeckFacts(source, heard, segment.silent_frames(deck), segment.loop_ready(deck))
+
+    def _hear_applied(self) -> None:
+        for line in self._segment.applied(self._applied):
+            self._applied += 1
+            self._log.write(line.applied, "applied", id=line.id, op=line.op.name, scheduled=line.scheduled, status=line.status.name)
+            if line.op is Op.MARK and line.id in self._synced:
+                route, number = self._synced.pop(line.id)
+                self.events.reply(route, f"{ROOT}/synced", number)
+            elif line.op is Op.PLAY:
+                self.perform(self.session.applied(line.id, line.applied))
+
+    def _hear_files(self) -> None:
+        for news in self._files.poll():
+            if isinstance(news, Loaded):
+                self.perform(self.session.loaded(news.deck, news.path, news.frames))
+            elif isinstance(news, Moved):
+                self.session.transported(news.deck, news.frame, news.position, news.playing)
+            else:
+                self.events.fail(news.route, news.address, news.sentence, "bad-file")
+
+    def _keep_loop(self, number: int) -> None:
+        deck, segment = self.session.world.deck(number), self._segment
+        found = last_bars(self.session.world.grid, segment.written(Ring.SOUNDED, number - 1), deck.heard_from)
+        playing = segment.deck_state(number - 1).source
+        if found is None or deck.looping or self._looped.get(number) == found[0] or playing in (Source.LOOP, Source.SILENCE):
+            return
+        origin, length = found
+        fade = round(WRAP_S * segment.rate)
+        try:
+            audio = segment.read(Ring.SOUNDED, number - 1, origin + length, length + fade)
+        except (NotHeard, Torn):
+            return
+        self._looped[number] = origin
+        if sounds(audio):
+            segment.publish_loop(number - 1, closed(audio, fade), origin)
+
+    # -- what the server itself answers
+
+    def _table_of_answers(self) -> dict[str, Callable[[Command, dict[str, Value], int], None]]:
+        events, world = self.events, self.session.world
+
+        def status(command: Command, bound: dict[str, Value], at: int) -> None:
+            report = reports.status(world, self.moment(), self._segment, self.commands, len(self._waiting))
+            events.reply(command, f"{ROOT}/status", json.dumps(report))
+
+        def clock(command: Command, bound: dict[str, Value], at: int) -> None:
+            frame, rate = self._segment.frame, float(self._segment.rate)
+            events.reply(command, f"{ROOT}/clock", frame, rate, self._clock.time_at(frame), types="hfd")
+
+        def meters(command: Command, bound: dict[str, Value], at: int) -> None:
+            for deck in world.decks:
+                events.reply(command, f"{ROOT}/deck/{deck.number}/meters", *reports.levels(self._segment, deck.number))
+
+        def sync(command: Command, bound: dict[str, Value], at: int) -> None:
+            self._serial += 1
+            self._synced[MARKS + self._serial] = (command.sender, bound.get("id", 0))
+            self._push(Order.mark(at, id=MARKS + self._serial))
+
+        def notify(command: Command, bound: dict[str, Value], at: int) -> None:
+            port = bound.get("port")
+            events.notify(command.sender, None if port is None else int(port))
+
+        return {
+            "ping": lambda command, bound, at: events.reply(command, f"{ROOT}/pong", *command.args),
+            "status": status,
+            "version": lambda command, bound, at: events.reply(command, f"{ROOT}/version", segue.__version__),
+            "clock": clock,
+            "notify": notify,
+            "subscribe": lambda command, bound, at: events.subscribe(command.sender, bool(bound.get("on", True))),
+            "meters": meters,
+            "jobs": lambda command, bound, at: reports.jobs(events, command.sender, world),
+            "dump_osc": lambda command, bound, at: setattr(self, "_dump", bool(bound.get("on", True))),
+            "clear_sched": lambda command, bound, at: setattr(self, "_cleared", self._waiting.clear()),
+            "sync": sync,
+            "quit": lambda command, bound, at: self._quit(command),
+        }
+
+    def _answer(self, spec: Spec, bound: dict[str, Value], command: Command, at: int) -> None:
+        try:
+            self._answers[spec.name](command, bound, at)
+        except CommandError as error:
+            self.events.fail(command, command.address, str(error), error.code)
+
+    def _quit(self, command: Command) -> None:
+        self.events.reply(command, f"{ROOT}/quit")
+        self.on_quit()
+
+    def snapshot(self, route: str) -> None:
+        """Tells a new client how things stand."""
+        reports.snapshot(self.events, route, self.session.world, self.moment())
+
+    # -- out
+
+    def perform(self, todo: Iterable[fx.Effect]) -> None:
+        """Carries out effects in order."""
+        for effect in todo:
+            self._do[type(effect)](effect)
+
+    def _table_of_effects(self) -> dict[type, Callable[[Any], None]]:
+        segment, events = self._segment, self.events
+        return {
+            fx.Submit: lambda e: self.worker.submit(e.job) if self.worker else None,
+            fx.Abandon: lambda e: self.worker.abandon(e.job) if self.worker else None,
+            fx.Write: lambda e: self._write(e.deck - 1, e.slot, e.first, e.audio),
+            fx.Publish: self._publish,
+            fx.Play: self._play,
+            fx.Gain: lambda e: self._push(Order.set_gain(e.deck - 1, e.gain, e.frame, id=self._next())),
+            fx.Gate: lambda e: segment.set_gate(e.deck - 1, e.dbfs),
+            fx.Revoke: lambda e: self._push(Order.cancel(e.id)),
+            fx.Panic: lambda e: self._push(Order.panic(e.frame, id=self._next())),
+            fx.LoadFile: lambda e: self._files.load(e.deck, e.path, e.route, e.address),
+            fx.Transport: self._transport,
+            fx.Capture: self._capture,
+            fx.Loop: lambda e: segment.publish_loop(e.deck - 1, e.audio, e.origin),
+            fx.Reply: lambda e: events.reply(e.route, e.address, *e.args),
+            fx.Emit: self._emit,
+            fx.Fail: lambda e: events.fail(e.route, e.address, e.sentence, e.code if e.code in CODES else "generation-failed"),
+        }
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def _push(self, order: Order) -> None:
+        if not self._segment.push(order):
+            self._log.write(order.frame, "refused", op=order.op.name, deck=order.deck)
+
+    def _write(self, deck: int, slot: int, first: int, audio: Audio) -> None:
+        # What is nearer than two blocks to the play head of a sounding slot came too late to be heard.
+        skip = max(0, self._segment.frame + 3 * self._segment.block - first) if self._segment.slot_sounds(deck, slot) else 0
+        if audio.shape[1] > skip:
+            self._segment.write_slot(deck, slot, first + skip, audio[:, skip:])
+
+    def _publish(self, e: fx.Publish) -> None:
+        policy = POLICIES[e.policy]
+        self._segment.publish_slot(e.deck - 1, e.slot, e.take, e.first, e.last, e.exit_frame, e.exit_fade, policy)
+
+    def _play(self, e: fx.Play) -> None:
+        self._log.write(e.frame, "play", deck=e.deck, source=e.source, id=e.id, take=e.take)
+        curve = Curve.LINEAR if e.curve == "linear" else Curve.POWER
+        self._push(Order.play(e.deck - 1, SOURCES[e.source], e.frame, e.fade, id=e.id, take=e.take, curve=curve))
+
+    def _transport(self, e: fx.Transport) -> None:
+        self.session.transported(e.deck, e.frame, e.position, e.playing)
+        self._files.move(e.deck, e.frame, e.position, e.playing)
+
+    def _capture(self, e: fx.Capture) -> None:
+        audio = self._segment.read(Ring.SOUNDED, e.deck - 1, e.end, e.frames)
+        self.perform(self.session.captured(e.job, audio))
+
+    def _emit(self, e: fx.Emit) -> None:
+        types = {f"{ROOT}/job": reports.JOB_TYPES, f"{ROOT}/take": reports.TAKE_TYPES}.get(e.address)
+        self.events.emit(e.address, *e.args, types=types)
+        self._log.write(self._segment.frame, "event", address=e.address, args=e.args)

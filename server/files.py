@@ -1,0 +1,126 @@
+"""File decks as the control process sees them: loading, cueing and starting on the frame, through the feeder's mailbox.
+
+Control thread only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from segue.server.audio.segment import Segment
+from segue.server.audio.values import Command, FileState, NotHeard, Tape
+
+READY_S = 0.25  # seconds of a file that have to be buffered before it is started there
+FADE_S = 0.002  # between two places of a file, so that a seek does not click
+LEAD_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A file stands ready; frames: its length at the stream's rate."""
+
+    deck: int
+    path: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file could not be used."""
+
+    deck: int
+    sentence: str
+    route: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A file plays, or rests, at `position` from `frame` on."""
+
+    deck: int
+    frame: int
+    position: int
+    playing: bool
+
+
+@dataclass(frozen=True)
+class _Load:
+    ticket: int
+    path: str
+    route: str
+    address: str
+
+
+class FileDecks:
+    """What the decks' files are asked to do, until it is done."""
+
+    def __init__(self, segment: Segment) -> None:
+        """segment: the stream's memory; its feeder answers."""
+        self._segment = segment
+        self._loads: dict[int, _Load] = {}
+        self._paths: dict[int, str] = {}
+        self._moves: dict[int, list[tuple[int | None, Moved]]] = {}
+
+    def load(self, deck: int, path: str, route: str = "", address: str = "") -> None:
+        """Asks for a file on a deck; `poll` tells what became of it. Raises ValueError for a path that is too long."""
+        ticket = self._segment.request_file(deck - 1, path)
+        self._loads[deck] = _Load(ticket, path, route, address)
+        self._moves.pop(deck, None)
+
+    def move(self, deck: int, frame: int, position: int, playing: bool) -> None:
+        """Plays a deck's file from `position` at `frame`, or rests there; later by what buffering takes."""
+        asked = Moved(deck, frame, position, playing)
+        if not playing or self._buffered(deck, position):
+            self._moves.setdefault(deck, []).append((None, asked))
+            return
+        ticket = self._segment.request_file(deck - 1, self._paths.get(deck, ""), position)
+        self._moves.setdefault(deck, []).append((ticket, asked))
+
+    def _buffered(self, deck: int, position: int) -> bool:
+        try:
+            self._segment.read_feed(deck - 1, position, round(READY_S * self._segment.rate))
+        except NotHeard:
+            return False
+        return True
+
+    def poll(self) -> list[Loaded | Refused | Moved]:
+        """What has been done since the last call."""
+        news: list[Loaded | Refused | Moved] = []
+        for deck in list(self._loads):
+            news += self._poll_load(deck)
+        for deck, moves in self._moves.items():
+            while moves and deck not in self._loads:
+                done = self._poll_move(deck, *moves[0])
+                if done is None:
+                    break
+                moves.pop(0)
+                news.append(done)
+        return news
+
+    def _poll_load(self, deck: int) -> list[Loaded | Refused | Moved]:
+        load, status = self._loads[deck], self._segment.file_status(deck - 1)
+        if status.ticket != load.ticket or status.state is FileState.LOADING:
+            return []
+        del self._loads[deck]
+        if status.state is not FileState.READY:
+            return [Refused(deck, status.sentence, load.route, load.address)]
+        self._paths[deck] = load.path
+        self._segment.push(Command.feed(deck - 1, Tape.PAUSE, position=0, file=status.file, fade=self._fade()))
+        return [Loaded(deck, load.path, status.length)]
+
+    def _poll_move(self, deck: int, ticket: int | None, asked: Moved) -> Moved | Refused | None:
+        status = self._segment.file_status(deck - 1)
+        if ticket is not None and (status.ticket != ticket or status.state is FileState.LOADING):
+            return None
+        if status.state is not FileState.READY:
+            return Refused(deck, status.sentence or f"deck {deck} has no file: load one", "", "")
+        frame = asked.frame
+        if ticket is not None:  # buffering took its time: never a start in the past
+            frame = max(frame, self._segment.frame + LEAD_BLOCKS * self._segment.block)
+        tape = Tape.PLAY if asked.playing else Tape.PAUSE
+        self._segment.push(Command.feed(deck - 1, tape, frame, asked.position, status.file, self._fade()))
+        return replace(asked, frame=frame)
+
+    def _fade(self) -> int:
+        return round(FADE_S * self._segment.rate)

@@ -1,0 +1,72 @@
+"""What the server says about itself: status, levels, jobs, and the picture a new client gets."""
+
+from __future__ import annotations
+
+import math
+
+from segue.server.audio.segment import Segment
+from segue.server.commands import ROOT
+from segue.server.events import Events
+from segue.server.state import OVER, Moment, World
+
+import segue
+
+JOB_TYPES = "iissfs"
+TAKE_TYPES = "iihhhiis"
+
+
+def status(world: World, moment: Moment, segment: Segment, commands: int, waiting: int) -> dict[str, object]:
+    """The state of everything, as `/segue/status` sends it in JSON."""
+    return {
+        "version": segue.__version__,
+        "frame": moment.frame,
+        "sample_rate": world.rate,
+        "block": moment.block,
+        "tempo": world.grid.bpm,
+        "engine": world.engine,
+        "engine_sentence": world.engine_sentence,
+        "commands": commands,
+        "waiting": waiting,
+        "decks": [
+            {
+                "deck": d.number,
+                "state": moment.deck(d.number).source,
+                "file": d.file.path if d.file else "",
+                "position": d.file.position(moment.frame) / world.rate if d.file else 0.0,
+                "loop_ready": moment.deck(d.number).loop_ready,
+            }
+            for d in world.decks
+        ],
+        "jobs": [
+            {"id": t.number, "deck": t.job.deck, "verb": t.job.verb, "state": t.state.value}
+            for t in world.takes.values()
+            if t.state not in OVER
+        ],
+        "counters": segment.counters(),
+    }
+
+
+def levels(segment: Segment, deck: int) -> tuple[float, float, float, float]:
+    """Peak and RMS of a deck's input, then of what it sounded, linear."""
+    m = segment.meters(deck - 1)
+    return m.input_peak, math.sqrt(m.input_square), m.sounded_peak, math.sqrt(m.sounded_square)
+
+
+def jobs(events: Events, route: str, world: World) -> None:
+    """Tells a sender every job that is not over."""
+    for take in world.takes.values():
+        if take.state not in OVER:
+            share = 1.0 if take.complete else 0.0
+            args = (take.number, take.job.deck, take.job.verb, take.state.value, share, "")
+            events.reply(route, f"{ROOT}/job", *args, types=JOB_TYPES)
+
+
+def snapshot(events: Events, route: str, world: World, moment: Moment) -> None:
+    """Tells a new client how things stand."""
+    events.reply(route, f"{ROOT}/engine", world.engine, world.engine_sentence)
+    events.reply(route, f"{ROOT}/tempo", world.grid.bpm)
+    for deck in world.decks:
+        events.reply(route, f"{ROOT}/deck/{deck.number}/state", moment.deck(deck.number).source)
+        for name, value in deck.values.items():
+            events.reply(route, f"{ROOT}/deck/{deck.number}/{name}", value)
+    jobs(events, route, world)

@@ -1,0 +1,37 @@
+"""An engine that continues whatever is periodic: it repeats the last second of its context, for tests of time and place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from segue.server.audio.segment import Segment
+from segue.server.audio.values import Ring
+from segue.server.jobs import Audio, EngineState, Failed, Finished, Job, Piece, RingPart, Running, WorkerEvent
+
+RATE = 44_100
+PERIOD = RATE  # of the repetition, frames
+PIECE = 3 * RATE + RATE // 2
+STATE = EngineState("ready", "", 2.4, 2.4, 3.5, "fake")
+
+
+class FakeRunner:
+    """Takes whose frame t is frame t - 1 s of what sounded."""
+
+    def __init__(self, segment: Segment, piece: int = PIECE) -> None:
+        self._segment, self._piece = segment, piece
+        self.fail = ""
+
+    def run(self, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]) -> Iterator[WorkerEvent]:
+        """Pieces of the repeated second."""
+        if self.fail:
+            yield Failed(job.id, self.fail)
+            return
+        unit: Audio = np.full((2, PERIOD), 0.25, np.float32)
+        if isinstance(job.left, RingPart):
+            unit = self._segment.read(Ring.SOUNDED, job.left.deck - 1, job.left.end, PERIOD)
+        yield Running(job.id)
+        for start in range(0, job.new_frames, self._piece):
+            frames = np.arange(start, min(start + self._piece, job.new_frames)) % PERIOD
+            yield Piece(job.id, start, unit[:, frames], 0.0, job.steps)
+        yield Finished(job.id)
