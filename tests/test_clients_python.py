@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from segue.clients.python import Client, SegueError
 from segue.clients.python import client as client_module
 from segue.server.commands import Command, CommandError, Kind, addresses

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segue.server.commands import CODES, Command, CommandError
 from segue.server.events import FAILURES, LEASE, MAX_CLIENTS, MAX_SENTENCE, METER_RATE, Events
 

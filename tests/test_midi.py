@@ -14,6 +14,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segue.server.commands import Command, addresses, is_release
 from segue.server.control import midi
 from segue.server.control.midi import Binding, MidiDoor, MidiError, Translator, default_map, dump_map, parse_map

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from pythonosc import slip
 from pythonosc.osc_message import OscMessage
+
 from segue.server.commands import Command
 from segue.server.control.osc import DoorError, OscDoor
 from segue.server.control.packets import MAX_BYTES, bundle, encode

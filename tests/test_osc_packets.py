@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pythonosc.osc_bundle_builder import OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
+
 from segue.server.control import packets
 from segue.server.control.packets import PacketError, bundle, decode, encode, time_tag, unix_time
 

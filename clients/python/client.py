@@ -17,6 +17,7 @@ from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_bundle_builder import OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import BuildError, OscMessageBuilder
+
 from segue.clients.python.methods import REPLIES, DeckMethods, ServerMethods
 
 PORT = 7348

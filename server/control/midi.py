@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 import yaml
+
 from segue.server.commands import DECKS, ROOT, Arg, Command, Kind, Spec, Value, addresses
 
 POLL = 1.0  # seconds between two looks for new ports

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from pythonosc import slip
+
 from segue.server.control.packets import MAX_BYTES, PacketError, read_message
 
 MAX_UNSENT = 1 << 20  # bytes a client may leave unread before it is let go
