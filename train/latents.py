@@ -1,0 +1,71 @@
+"""Latents of whole songs, kept in memory and cut into windows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+class Latents:
+    """Songs of latents out of safetensors files whose keys are `SONG/VARIANT` and whose values are `[C, T]`.
+
+    Variants of one song (stem mixes, other speeds) count as the same song where another song is asked for.
+    Raises `FileNotFoundError` where no variant is as long as a window, `ValueError` for tensors of different C.
+    """
+
+    def __init__(self, files: Sequence[Path], frames: int) -> None:
+        from safetensors.torch import load_file
+
+        self.frames = frames
+        songs: dict[str, list[Tensor]] = defaultdict(list)
+        for file in files:
+            for key, z in sorted(load_file(file).items()):
+                if z.shape[-1] >= frames:
+                    songs[key.split("/")[0]].append(z)
+        if not songs:
+            names = ", ".join(map(str, files)) or "no file"
+            raise FileNotFoundError(f"no latents of {frames} frames or more in {names}: run `segue train latents` first")
+        sizes = sorted({z.shape[0] for variants in songs.values() for z in variants})
+        if len(sizes) > 1:
+            raise ValueError(f"latents: got {sizes} channels, allowed one number: encode all songs with the same codec")
+        self.songs = dict(sorted(songs.items()))
+        self.names = list(self.songs)
+        seconds = [min(float(max(z.shape[-1] for z in variants)), LONGEST) for variants in self.songs.values()]
+        self.chances = torch.tensor(seconds)
+
+    @property
+    def channels(self) -> int:
+        """C of the latents."""
+        return int(self.songs[self.names[0]][0].shape[0])
+
+    def windows(self, count: int, generator: torch.Generator) -> Tensor:
+        """`[count, C, frames]`: songs by length, then a variant and a place at random."""
+        picks = torch.multinomial(self.chances, count, replacement=True, generator=generator).tolist()
+        return torch.stack([self.window(self.names[i], generator) for i in picks])
+
+    def pairs(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Two batches of windows, `[count, C, frames]` each, whose songs differ item by item. Needs two songs."""
+        ours, theirs = [], []
+        for _ in range(count):
+            i, j = torch.multinomial(self.chances, 2, generator=generator).tolist()
+            ours.append(self.window(self.names[i], generator))
+            theirs.append(self.window(self.names[j], generator))
+        return torch.stack(ours), torch.stack(theirs)
+
+    def window(self, song: str, generator: torch.Generator) -> Tensor:
+        """`[C, frames]` from anywhere in any variant of a song."""
+        variants = self.songs[song]
+        z = variants[_below(len(variants), generator)]
+        first = _below(z.shape[-1] - self.frames + 1, generator)
+        return z[:, first : first + self.frames].float()
+
+
+LONGEST = 43 * 240.0  # frames beyond which a song is not drawn more often
+
+
+def _below(count: int, generator: torch.Generator) -> int:
+    return int(torch.randint(count, (), generator=generator))
