@@ -35,9 +35,14 @@ GRADIENT_NORM = 1.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a codec run is. `batch` clips of `frames` latent frames a step and process; `rate` is the peak learning rate."""
+    """What a codec run is. `batch` clips of `frames` latent frames a step and process; `rate` is the peak learning rate.
+
+    `noise` trains the noise branch too, by the energy distance. Begin without it: noise that is there from the first step
+    takes over before the network has learned any phase, and the tone dies.
+    """
 
     stage: str = "both"
+    noise: bool = False
     batch: int = 8
     frames: int = 48
     rate: float = 1e-3
@@ -140,8 +145,7 @@ def losses(run: Run, x: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch `[B, 2, N]` at one random resolution in one view pair, and its parts."""
     codec, frames = run.codec, run.recipe.frames
     window, bands = RESOLUTIONS[run.integer(len(RESOLUTIONS))]
-    d = spectral_distance(window, bands, bool(run.integer(2)), codec.rate)
-    offsets = [run.integer(codec.spec.noise_frames) for _ in range(2)]
+    d = spectral_distance(window, bands, bool(run.integer(2)), codec.rate, run.integer(window // 2))
     with torch.autocast(x.device.type, torch.bfloat16):
         if run.recipe.stage == "both":
             mean, log_variance = (part.float() for part in codec.encoder(x))
@@ -150,8 +154,11 @@ def losses(run: Run, x: Tensor) -> tuple[Tensor, dict[str, float]]:
             with torch.no_grad():
                 mean, log_variance = (part.float() for part in codec.encoder(x))
         z = noisy_latents(run, mean, log_variance)
-        y, other = codec.decoder.draws(z, [codec.noise_at(offset, frames) for offset in offsets])
-    fit = energy_distance(d, x, y.float(), other.float())
+        if run.recipe.noise:
+            y, other = codec.decoder.draws(z, [codec.noise_at(run.integer(codec.spec.noise_frames), frames) for _ in range(2)])
+        else:
+            y = codec.decoder.tone(z)
+    fit = energy_distance(d, x, y, other) if run.recipe.noise else d(y, x)
     rest = kl(mean, log_variance)
     return fit + run.recipe.kl * rest, {f"fit{window}": float(fit.detach()), "kl": float(rest.detach())}
 

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ SHORTEST_SECONDS = 1.0
 SILENCE_PEAK = 1e-3  # -60 dBFS
 SOURCE_RATES = (8_000, 192_000)
 INDEX = "index.json"
+
+# ITU-R BS.1770-4 as analogue prototypes: corner in Hz, Q, gain in dB, whether it is the shelf or the high-pass.
+K_WEIGHTING = (
+    (1681.974450955533, 0.7071752369554196, 3.999843853973347, True),
+    (38.13547087602444, 0.5003270373238773, 0.0, False),
+)
 
 Audio = NDArray[np.float32]
 
@@ -44,11 +51,11 @@ class Skipped(Exception):
 
 
 def k_weighted(audio: Audio, rate: int = RATE) -> Audio:
-    """`[N, 2]` through the two K-weighting filters of ITU-R BS.1770-4, its 48 kHz analogue prototypes at `rate`."""
+    """`[N, 2]` through the two K-weighting filters of ITU-R BS.1770-4, mapped to `rate` by the bilinear transform."""
     from scipy.signal import lfilter
 
     out = audio
-    for f0, q, gain_db, shelf in ((1681.974450955533, 0.7071752369554196, 3.999843853973347, True), (38.13547087602444, 0.5003270373238773, 0.0, False)):
+    for f0, q, gain_db, shelf in K_WEIGHTING:
         k = np.tan(np.pi * f0 / rate)
         a = np.array([1 + k / q + k * k, 2 * (k * k - 1), 1 - k / q + k * k])
         if shelf:
@@ -176,6 +183,20 @@ def prepare(folder: Path, out: Path, holdout: float = 0.0) -> Iterator[str]:
         yield f"prepared {path.name}: {len(audio) / RATE:.0f} s, {20 * np.log10(gain):+.1f} dB to reference"
 
 
+def prepare_synthesis(minutes: float, out: Path, seed: int = 0, seconds: float = 60.0) -> Iterator[str]:
+    """Compose `minutes` of music by program into `out`, in pieces of about `seconds`, yielding one line a piece."""
+    from segue.train.synthesis import pieces
+
+    out.mkdir(parents=True, exist_ok=True)
+    entries = read_index(out)
+    for number, piece in enumerate(pieces(seed, minutes, seconds)):
+        name = f"synthesis--{seed}-{number:04d}"
+        gain = store(out, name, piece.audio)
+        entries[name] = Entry(name, name, "", "synthesis", "train", len(piece.audio), gain)
+        write_index(out, entries.values())
+        yield f"composed {name}: {piece.style} at {piece.bpm:.0f} BPM"
+
+
 def open_entry(out: Path, entry: Entry) -> NDArray[np.int16]:
     """The stored `[N, 2]` int16 array, mapped, not read."""
     array: NDArray[np.int16] = np.load(out / f"{entry.name}.npy", mmap_mode="r")
@@ -184,7 +205,8 @@ def open_entry(out: Path, entry: Entry) -> NDArray[np.int16]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue train prepare`."""
-    parser.add_argument("folder", type=Path, help="folder of audio files, searched with its subfolders")
+    parser.add_argument("folder", type=Path, nargs="?", help="folder of audio files, searched with its subfolders")
+    parser.add_argument("--synthesis", type=float, default=0.0, metavar="MINUTES", help="add music composed by program")
     parser.add_argument("--out", type=Path, default=Path(".cache/audio"), help="folder for the arrays and their index")
     parser.add_argument("--holdout", type=float, default=0.05, help="share of artists (else files) kept for evaluation")
 
@@ -192,7 +214,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: Any) -> int:
     """`segue train prepare`: 0, or 2 with one line where there is nothing to prepare."""
     try:
-        for line in prepare(args.folder, args.out, args.holdout):
+        from_folder = prepare(args.folder, args.out, args.holdout) if args.folder else ()
+        from_program = prepare_synthesis(args.synthesis, args.out) if args.synthesis > 0 else ()
+        for line in chain(from_folder, from_program):
             print(line, file=sys.stderr, flush=True)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-RESOLUTIONS = ((2048, 96), (512, 48), (128, 16))  # STFT window in samples, mel bands; hop is a quarter
+RESOLUTIONS = ((2048, 96), (512, 48), (128, 16))  # STFT window in samples, mel bands; hop is half of it
 LOG_MEL, ROOT, COMPLEX, WAVEFORM = 1.0, 5.0, 3.0, 2.0
 FLOOR = 1e-3  # magnitude below which log-mel bands count as silent, of a spectrum with unit gain for white noise
 
@@ -36,10 +36,10 @@ def mel_matrix(window: int, bands: int, rate: int) -> Tensor:
 
 
 def spectrum(audio: Tensor, window: int) -> Tensor:
-    """`[..., N]` to complex `[rows, bins, frames]` with hop window / 4, scaled so that white noise keeps its variance."""
+    """`[..., N]` to complex `[rows, bins, frames]` with hop window / 2, scaled so that white noise keeps its variance."""
     shape = torch.hann_window(window, device=audio.device)
     flat = audio.reshape(-1, audio.shape[-1])
-    return torch.stft(flat, window, window // 4, window=shape / shape.square().sum().sqrt(), return_complex=True)
+    return torch.stft(flat, window, window // 2, window=shape / shape.square().sum().sqrt(), return_complex=True)
 
 
 def views(audio: Tensor, mid_side: bool) -> Tensor:
@@ -50,11 +50,14 @@ def views(audio: Tensor, mid_side: bool) -> Tensor:
     return torch.stack((left + right, left - right), dim=1) * math.sqrt(0.5)
 
 
-def spectral_distance(window: int, bands: int, mid_side: bool, rate: int) -> Distance:
-    """d(y, x) on `[B, 2, N]`: log-mel, root-magnitude, complex and waveform L1 at one resolution in one view pair."""
+def spectral_distance(window: int, bands: int, mid_side: bool, rate: int, shift: int = 0) -> Distance:
+    """d(y, x) on `[B, 2, N]`: log-mel, root-magnitude, complex and waveform L1 at one resolution in one view pair.
+
+    `shift` samples are left out at the start: drawn anew each step, it lets half-overlapping windows see every sample alike.
+    """
 
     def parts(audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        X = torch.view_as_real(spectrum(views(audio, mid_side), window))
+        X = torch.view_as_real(spectrum(views(audio[..., shift:], mid_side), window))
         power = X.square().sum(dim=-1)
         magnitude = (power + 1e-8).sqrt()
         mel = magnitude.transpose(1, 2) @ mel_matrix(window, bands, rate).to(audio.device)
@@ -88,5 +91,5 @@ def energy_distance(d: Distance, x: Tensor, y: Tensor, other: Tensor) -> Tensor:
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL divergence from a standard normal, `[B, T, C]` each: summed over channels, averaged over frames, in nats."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=-1).mean()
+    """KL divergence from a standard normal, `[B, T, C]` each: its mean in nats a value."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()

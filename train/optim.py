@@ -23,7 +23,7 @@ def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float = 0.01) 
 
 
 def rate_at(step: int, progress: float, peak: float, warm_up: int = WARM_UP_STEPS) -> float:
-    """Learning rate: a linear warm-up over `warm_up` steps, then flat, then a cosine over the second half of `progress` (0 to 1)."""
+    """Learning rate: linear over `warm_up` steps, then flat, then a cosine over the second half of `progress` (0 to 1)."""
     warm = min(1.0, (step + 1) / warm_up)
     late = min(1.0, max(0.0, 2 * progress - 1))
     return peak * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * late)))

@@ -18,6 +18,9 @@ from torch.nn import functional as F
 
 SQRT_HALF = math.sqrt(0.5)
 GAIN_SLOPE = 4.0  # band levels are learned as this share of a natural logarithm
+NARROW_POSTERIOR = -5.0  # log-variance at the start of training
+# The spectrum of music at -18 LUFS, where training begins: natural logarithms and Hz; noise starts out inaudible.
+PRIOR_LEVEL, PRIOR_CORNER, PRIOR_NOISE = 3.0, 300.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def band_matrix(bins: int, bands: int, rate: int) -> Tensor:
     centres = (10 ** (scale / 21.4) - 1) / 0.00437
     frequency = torch.linspace(0, top, bins)
     upper = torch.searchsorted(centres, frequency.clamp(max=top * 0.999999), right=True).clamp(1, bands - 1)
-    share = (frequency - centres[upper - 1]) / (centres[upper] - centres[upper - 1])
+    share = ((frequency - centres[upper - 1]) / (centres[upper] - centres[upper - 1])).clamp(0, 1)
     matrix = torch.zeros(bands, bins)
     matrix[upper, torch.arange(bins)] = share
     matrix[upper - 1, torch.arange(bins)] = 1 - share
@@ -138,6 +141,8 @@ class Encoder(nn.Module):
         self.slow = blocks(spec.encoder_slow_blocks, spec.encoder_slow_width, spec, spec.slow_kernel)
         self.norm = nn.LayerNorm(spec.encoder_slow_width)
         self.outward = nn.Linear(spec.encoder_slow_width, 2 * spec.latent_dim)
+        # A posterior that starts as wide as the prior hides the phase that the decoder must learn first.
+        nn.init.constant_(self.outward.bias[spec.latent_dim :], NARROW_POSTERIOR)
 
     def features(self, audio: Tensor) -> Tensor:
         """`[B, 2, T * 1024]` to `[B, 4 T, 4 * bins]`: mid and side, real and imaginary, |X| to the companding power."""
@@ -171,8 +176,8 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(spec.decoder_width)
         self.fine = nn.Linear(spec.decoder_width, 4 * spec.bins)
         self.gains = nn.Linear(spec.decoder_width, 4 * spec.bands)
-        tilt = -torch.log1p(torch.linspace(0, spec.rate / 2, spec.bins) / 300)
-        self.prior = nn.Parameter(tilt.repeat(2, 2, 1))
+        tilt = PRIOR_LEVEL - torch.log1p(torch.linspace(0, spec.rate / 2, spec.bins) / PRIOR_CORNER)
+        self.prior = nn.Parameter(torch.stack((tilt, tilt - PRIOR_NOISE))[:, None].repeat(1, 2, 1))
         nn.init.normal_(self.fine.weight, std=1 / math.sqrt(spec.decoder_width))
         nn.init.normal_(self.gains.weight, std=0.1 / math.sqrt(spec.decoder_width))
         nn.init.zeros_(self.gains.bias)
@@ -181,7 +186,8 @@ class Decoder(nn.Module):
         """`[B, T, latent_dim]` to `[B, 4 T, width]`."""
         padded = F.pad(z, (0, 0, 1, 1))
         h = self.slow(self.inward(torch.cat((padded[:, :-2], z, padded[:, 2:]), dim=-1)))
-        return self.norm(self.fast(self.expand(h).unflatten(-1, (self.spec.stride, -1)).flatten(1, 2)))
+        h = self.norm(self.fast(self.expand(h).unflatten(-1, (self.spec.stride, -1)).flatten(1, 2)))
+        return h
 
     def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, T, latent_dim]` to a tone spectrum `[B, 2, 4 T, 2, bins]` and noise gains `[B, 2, 4 T, 1, bins]`."""
@@ -194,6 +200,10 @@ class Decoder(nn.Module):
     def audio(self, spectrum: Tensor) -> Tensor:
         """Mid/side spectra `[B, 2, 4 T, 2, bins]` to `[B, 2, T * 1024]` samples."""
         return mid_side(istft(spectrum.float(), self.window, self.spec.hop))
+
+    def tone(self, z: Tensor) -> Tensor:
+        """`[B, T, latent_dim]` to `[B, 2, T * 1024]` samples without the noise branch."""
+        return self.audio(self.parts(z)[0])
 
     def draws(self, z: Tensor, noises: list[Tensor]) -> list[Tensor]:
         """One decoded signal for each noise spectrum, from one pass of the network."""
@@ -260,7 +270,7 @@ class LiveCodec(nn.Module):
         Raises `ValueError` for another number of channels or a length that is no multiple of `hop`.
         """
         if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[-1] % self.hop or not audio.shape[-1]:
-            raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {self.hop}]: cut or pad it to whole frames")
+            raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {self.hop}]: cut it to whole frames")
         mean, _ = self.encoder(audio)
         return ((mean - self.mean) / self.std).transpose(1, 2)
 
@@ -268,7 +278,8 @@ class LiveCodec(nn.Module):
         """The noise spectrum of latent frames `frame_offset ...`, `[1, 2, 4 frames, 2, bins]`; periodic in 10 s."""
         stride = self.spec.stride
         index = torch.arange(frame_offset * stride, (frame_offset + frames) * stride, device=self.noise.device)
-        return self.noise.index_select(1, index % self.noise.shape[1])[None]
+        noise = self.noise.index_select(1, index % self.noise.shape[1])
+        return noise[None]
 
     def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
         """`[B, latent_dim, T]` to `[B, 2, T * hop]` samples; the first frame stands at absolute `frame_offset`.
