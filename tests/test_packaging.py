@@ -9,7 +9,7 @@ from segue.engine import tasks
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
-ROOMS = ("segue", "engine", "server", "clients", "train", "bench")
+ROOMS = ("segue", "engine", "server", "clients", "train", "bench", "examples")
 
 
 def folder(package: str) -> Path:
