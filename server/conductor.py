@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+import segue
 from segue.server import effects as fx
 from segue.server import reports
 from segue.server.audio.segment import Segment
@@ -26,8 +27,6 @@ from segue.server.showlog import ShowLog
 from segue.server.state import DeckFacts, Moment
 from segue.server.verbs import TASKS, lead
 from segue.server.worker import Worker
-
-import segue
 
 FARTHEST_S = 60.0  # how far ahead a time tag may lie
 HANDOVER_S = 0.25  # how long before its frame a message is handed to the callback
@@ -158,7 +157,8 @@ class Conductor:
     def _hear_applied(self) -> None:
         for line in self._segment.applied(self._applied):
             self._applied += 1
-            self._log.write(line.applied, "applied", id=line.id, op=line.op.name, scheduled=line.scheduled, status=line.status.name)
+            facts = {"id": line.id, "op": line.op.name, "scheduled": line.scheduled, "status": line.status.name}
+            self._log.write(line.applied, "applied", **facts)
             if line.op is Op.MARK and line.id in self._synced:
                 route, number = self._synced.pop(line.id)
                 self.events.reply(route, f"{ROOT}/synced", number)

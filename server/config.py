@@ -39,6 +39,7 @@ class Config:
     state_file: str = ""
     log: str = ""
     files: tuple[str, ...] = ()
+    engine_argv: tuple[str, ...] = ()
     tempo: float = 120.0
 
     def to_json(self) -> str:
@@ -49,5 +50,6 @@ class Config:
     def from_json(cls, text: str) -> Config:
         """The settings from `to_json`; raises ValueError for anything else."""
         data = json.loads(text)
-        data["files"] = tuple(data.get("files", ()))
+        for name in ("files", "engine_argv"):
+            data[name] = tuple(data.get(name, ()))
         return cls(**data)

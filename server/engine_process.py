@@ -11,10 +11,14 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from segue.server.config import Config
 from segue.server.jobs import EngineState, Job
 from segue.server.pipe import receive_order, send_event
+
+if TYPE_CHECKING:
+    from segue.engine.engine import Engine
 
 # Builds what runs jobs from the settings, and says what it is; tests put their own here.
 Loader = Callable[[Config], "tuple[object, EngineState]"]
@@ -41,23 +45,29 @@ class Orders:
             os._exit(0)
 
 
-def load(config: Config) -> tuple[object, EngineState]:
-    """The real engine: checkpoint, back-end, shared memory."""
+def make_engine(config: Config) -> tuple[Engine, EngineState]:
+    """The engine that the settings ask for, warm, and what it is. Raises ValueError or OSError with a sentence."""
     import torch
+
+    from segue.engine import checkpoint
     from segue.engine.backends import make
-    from segue.engine.checkpoint import load as load_model
     from segue.engine.engine import Engine
-    from segue.server.audio.segment import Segment
-    from segue.server.inference import Inference
 
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
-    engine = Engine(make(config.backend, load_model(config.model), config.torch_device))
+    engine = Engine(make(config.backend, checkpoint.load(config.model, config.torch_device), config.torch_device))
     engine.warm_up()
-    inference = Inference(engine, Segment.attach(config.segment), config.rate)
-    state = EngineState("ready", "", engine.context_s, engine.context_min_s, engine.new_s, config.model)
-    return inference, state
+    return engine, EngineState("ready", "", engine.context_s, engine.context_min_s, engine.new_s, config.model)
+
+
+def load(config: Config) -> tuple[object, EngineState]:
+    """The real thing: an engine on the stream's memory."""
+    from segue.server.audio.segment import Segment
+    from segue.server.inference import Inference
+
+    engine, state = make_engine(config)
+    return Inference(engine, Segment.attach(config.segment), config.rate), state
 
 
 def main(loader: Loader = load) -> None:

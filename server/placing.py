@@ -32,13 +32,12 @@ def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
     if take.entry is not None:
         yield from _extend(take)
         return
-    if take.made and take.state is State.RUNNING and (take.complete or not take.commit):
+    t1 = entry_of(world, take, moment) if take.made else None
+    if take.state is State.RUNNING and (t1 is not None or take.complete):
         take.state = State.READY
         yield said(take)
-    if take.commit and take.made:
-        t1 = entry_of(world, take, moment)
-        if t1 is not None:
-            yield from enter(world, take, moment, t1)
+    if take.commit and t1 is not None:
+        yield from enter(world, take, moment, t1)
 
 
 def entry_of(world: World, take: Take, moment: Moment) -> int | None:
@@ -168,6 +167,7 @@ def started(world: World, take: Take, frame: int) -> Iterator[Effect]:
     """The callback has entered a take at `frame`."""
     deck: Deck = world.deck(take.job.deck)
     take.state = State.PLAYING
+    take.heard_at = frame
     if deck.playing is not None and deck.playing != take.job.id:
         deck.undo = [*deck.undo, deck.playing][-HISTORY:]
     deck.playing = take.job.id

@@ -348,7 +348,8 @@ class Session:
 
     def _news(self, event: WorkerEvent, take: Take, moment: Moment) -> Iterator[Effect]:
         match event:
-            case Running():
+            case Running(context_hash=context_hash):
+                take.context_hash = context_hash
                 yield said(take, 0.0)
             case Progress(share=share):
                 if take.state is State.RUNNING:

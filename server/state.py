@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from segue.server.commands import SPECS, Kind, Value
-from segue.server.jobs import Audio, Job
+from segue.server.jobs import Audio, Job, RingThenFile
 from segue.server.tempo import Grid, Taps
 from segue.server.timeline import Pace
 
@@ -64,6 +64,17 @@ class Take:
     target: int = 0  # deck to arrive at, of a transition
     target_position: int = 0  # place in its file at t0
     shift: int = 0  # frames that a prepared take was moved by
+    asked_at: int = 0  # when the verb arrived
+    heard_at: int | None = None  # when it last began to sound
+    context_hash: str = ""
+
+    @property
+    def context(self) -> int:
+        """Frames of what it was conditioned on."""
+        left = self.job.left
+        if left is None:
+            return 0
+        return left.ring.frames + left.file.frames if isinstance(left, RingThenFile) else left.frames
 
     @property
     def have(self) -> int:

@@ -56,6 +56,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         commit=bool(bound.get("commit", True)),
         due=due,
         start_at=at if due is None else due - lead(world),
+        asked_at=at,
     )
     if spec.name == "transition":
         take.target = _target(world, deck, bound)

@@ -1,0 +1,216 @@
+"""The control process: sockets, session and clock on one event loop. Run as `python -m segue.server.control_process CONFIG`.
+
+It may die at any moment: the audio process plays on and starts another, which reattaches to the same memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from segue.server.audio.segment import Segment, SharedMemoryError
+from segue.server.clock import SampleClock
+from segue.server.commands import ROOT, Command
+from segue.server.conductor import Conductor
+from segue.server.config import Config
+from segue.server.control.midi import MidiDoor
+from segue.server.control.osc import DoorError, OscDoor
+from segue.server.events import Events
+from segue.server.jobs import WorkerEvent
+from segue.server.reports import levels
+from segue.server.session import Session
+from segue.server.showlog import ShowLog
+from segue.server.state import World
+from segue.server.worker import ProcessWorker
+
+TICK_S = 0.004
+SAVE_S = 1.0
+BEAT_AHEAD_S = 0.1  # beats are told so long before they fall
+LOCK_S = 0.5  # the clock is watched for so long before the door opens
+
+
+class Control:
+    """Everything on the event loop, tied together."""
+
+    def __init__(self, config: Config, segment: Segment) -> None:
+        self._config, self._segment = config, segment
+        self._clock = SampleClock(config.rate)
+        self._log = ShowLog(config.log)
+        self._door = OscDoor(self._command, self._bad, config.host, config.port)
+        self._events = Events(self._door.send)
+        world = World.fresh(config.rate, segment.decks, config.tempo)
+        restore(world, config.state_file)
+        self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, config.output_latency)
+        self._events.snapshot = self._conductor.snapshot
+        self._conductor.on_quit = self.stop
+        self._stopped = asyncio.Event()
+        self._saved = ""
+        self._beat = -1
+        self._parent = os.getppid()
+
+    def _command(self, command: Command) -> None:
+        self._conductor.handle(command)
+
+    def _bad(self, sender: str, sentence: str, code: str) -> None:
+        self._events.fail(sender, "", sentence, code)
+
+    def stop(self) -> None:
+        """Ends the process in order."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Serves until it is told to stop. Raises DoorError where the port is taken."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        await self._lock_clock()
+        await self._door.open()
+        argv = self._config.engine_argv
+        worker = ProcessWorker(self._config, lambda e: self._from_thread(loop, e), argv)
+        self._conductor.worker = worker
+        midi = self._open_midi(loop)
+        for number, path in enumerate(self._config.files, 1):
+            if path:
+                self._conductor.handle(Command(f"{ROOT}/deck/{number}/load", (path,)))
+        print(f"segue: listening on {self._door.host}:{self._door.port} (OSC, UDP and TCP)", file=sys.stderr, flush=True)
+        gc.collect()
+        gc.freeze()
+        try:
+            await self._keep_time()
+        finally:
+            if midi is not None:
+                midi.close()
+            worker.close()
+            self._door.close()
+            self._log.close()
+
+    async def _lock_clock(self) -> None:
+        until = asyncio.get_running_loop().time() + LOCK_S
+        while asyncio.get_running_loop().time() < until:
+            self._hear_clock()
+            await asyncio.sleep(TICK_S)
+
+    def _hear_clock(self) -> None:
+        pair = self._segment.clock_pair()
+        if pair.realtime:
+            self._clock.update(pair.frame, pair.realtime * 1e-9)
+
+    def _from_thread(self, loop: asyncio.AbstractEventLoop, event: WorkerEvent) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the server ends
+            loop.call_soon_threadsafe(self._conductor.worker_event, event)
+
+    def _open_midi(self, loop: asyncio.AbstractEventLoop) -> MidiDoor | None:
+        if self._config.midi is None:
+            return None
+        door = MidiDoor(
+            lambda command: self._from_midi(loop, command),
+            ports=self._config.midi or ".*",
+            decks=self._segment.decks,
+            say=lambda sentence: print(f"segue: {sentence}", file=sys.stderr, flush=True),
+        )
+        door.open()
+        return door
+
+    def _from_midi(self, loop: asyncio.AbstractEventLoop, command: Command) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._conductor.handle, command)
+
+    async def _keep_time(self) -> None:
+        loop, save_at = asyncio.get_running_loop(), 0.0
+        while not self._stopped.is_set():
+            self._hear_clock()
+            self._conductor.tick()
+            self._tell_beat()
+            for deck in range(1, self._segment.decks + 1):
+                self._events.meters(f"{ROOT}/deck/{deck}/meters", *levels(self._segment, deck))
+            self._events.tick()
+            if loop.time() >= save_at:
+                save_at = loop.time() + SAVE_S
+                self._save()
+            if os.getppid() != self._parent:
+                self.stop()  # the audio process is gone
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), TICK_S)
+
+    def _tell_beat(self) -> None:
+        grid = self._conductor.session.world.grid
+        ahead = self._segment.frame + round(BEAT_AHEAD_S * grid.rate)
+        beat = int(grid.beat_at(ahead) // 1)
+        if beat > self._beat:
+            self._beat = beat
+            at = self._clock.time_at(grid.frame_of(beat)) + self._config.output_latency
+            bar, place = divmod(beat, grid.beats_per_bar)
+            self._events.emit(f"{ROOT}/beat", place + 1, bar + 1, time=at, subscribed=True)
+
+    def _save(self) -> None:
+        self._log.flush()
+        text = json.dumps(remembered(self._conductor.session.world))
+        if text != self._saved and self._config.state_file:
+            self._saved = text
+            path = Path(self._config.state_file)
+            path.with_suffix(".new").write_text(text)
+            path.with_suffix(".new").replace(path)
+
+
+def remembered(world: World) -> dict[str, object]:
+    """What a new control process has to know of the one before it."""
+    return {
+        "bpm": world.grid.bpm,
+        "beats_per_bar": world.grid.beats_per_bar,
+        "origin": world.grid.origin,
+        "next_job": world.next_job,
+        "next_play": world.next_play,
+        "decks": [
+            {"values": d.values, "heard_from": d.heard_from, "slot": d.slot, "file": vars(d.file) if d.file else None}
+            for d in world.decks
+        ],
+    }
+
+
+def restore(world: World, path: str) -> None:
+    """Takes over what was remembered, if there is any that can be read."""
+    from segue.server.state import File
+    from segue.server.tempo import Grid
+
+    try:
+        data = json.loads(Path(path).read_text())
+        world.grid = Grid(world.rate, data["bpm"], data["beats_per_bar"], data["origin"])
+        world.next_job, world.next_play = data["next_job"] + 1, data["next_play"] + 64
+        for deck, kept in zip(world.decks, data["decks"], strict=False):
+            deck.values.update(kept["values"])
+            deck.heard_from, deck.slot = kept["heard_from"], kept["slot"]
+            deck.file = File(**kept["file"]) if kept["file"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+
+
+def main() -> int:
+    """Exit code 0 after quit, 2 where it cannot start, with one line on standard error."""
+    config = Config.from_json(sys.argv[1])
+    try:
+        segment = Segment.attach(config.segment)
+    except SharedMemoryError as error:
+        print(f"segue: {error}", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(_serve(config, segment))
+    except DoorError as error:
+        print(f"segue: {error}", file=sys.stderr)
+        return 2
+    finally:
+        segment.close()
+    return 0
+
+
+async def _serve(config: Config, segment: Segment) -> None:
+    await Control(config, segment).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
