@@ -204,7 +204,7 @@ SPECS: tuple[Spec, ...] = (
     # the server
     _action("panic", "ends every take on every deck within 10 ms"),
     Spec(f"{ROOT}/ping", Kind.ACTION, "answers with what was sent", reply=f"{ROOT}/pong", echo=True),
-    _action("status", "asks for the state of everything; the answer is names and values in turn", reply="status"),
+    _action("status", "asks for the state of everything", reply="status", returns=(Arg("state", "s", "as JSON"),)),
     _action("version", "asks for the version", reply="version", returns=(Arg("version", "s", "major.minor.patch"),)),
     _action(
         "sync",
@@ -218,7 +218,7 @@ SPECS: tuple[Spec, ...] = (
         reply="clock",
         returns=(
             Arg("frame", "h", "a frame", "frame"),
-            Arg("rate", "i", "frames a second", "Hz"),
+            Arg("rate", "f", "frames a second", "Hz"),
             Arg("time", "d", "when that frame sounds", "unix s"),
         ),
     ),
@@ -285,9 +285,14 @@ SPECS: tuple[Spec, ...] = (
         (Arg("verb", "s", "verb or empty"), Arg("beats", "f", "beats until then", "beat")),
     ),
     _event(
-        f"{_DECK}/meter",
-        "levels, 30 times a second to subscribers",
-        (Arg("input", "f", "peak of what comes in, linear"), Arg("output", "f", "peak of what goes out, linear")),
+        f"{_DECK}/meters",
+        "levels, linear, 30 times a second to subscribers",
+        (
+            Arg("input_peak", "f", "peak of what came in"),
+            Arg("input_rms", "f", "root mean square of it"),
+            Arg("output_peak", "f", "peak of what sounded"),
+            Arg("output_rms", "f", "root mean square of it"),
+        ),
     ),
     _event(f"{_DECK}/file", "the file of a file deck", (Arg("path", "s", "file"), Arg("sec", "f", "length", "s"))),
     _event(

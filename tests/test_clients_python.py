@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -13,6 +15,7 @@ import pytest
 
 from segue.clients.python import Client, SegueError
 from segue.clients.python import client as client_module
+from segue.clients.python import send as send_module
 from segue.server.commands import Command, CommandError, Kind, addresses
 from segue.server.control.osc import OscDoor
 from segue.server.control.patterns import resolve
@@ -72,7 +75,7 @@ class Server(threading.Thread):
         elif name == "sync":
             self.events.reply(command, "/segue/synced", bound.get("id", 0))
         elif name == "status":
-            self.events.reply(command, "/segue/status", "sample_rate", 44100, "engine", "ready")
+            self.events.reply(command, "/segue/status", json.dumps({"sample_rate": 44100, "engine": "ready"}))
         elif kind is Kind.VERB and "id" in bound:
             ends = {"generate": ["failed"], "vary": ["running"]}.get(
                 name, ["queued", "running", "ready", "armed", "playing", "done"]
@@ -218,3 +221,32 @@ def test_the_client_imports_nothing_of_the_server():
         for node in ast.walk(ast.parse(file.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
             assert not any(name.startswith(("segue.server", "segue.engine", "torch", "numpy")) for name in names)
+
+
+def send(server: Server, *argv: str) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    send_module.add_arguments(parser)
+    return send_module.run(parser.parse_args([*argv, "--port", str(server.port), "--timeout", "5"]))
+
+
+def test_send_prints_the_answer(server, capsys):
+    assert send(server, "deck/1/gain", "0.25") == 0
+    assert capsys.readouterr().out == ""
+    assert send(server, "/segue/deck/1/gain") == 0
+    assert capsys.readouterr().out == "/segue/deck/1/gain 0.25\n"
+    assert send(server, "deck/1/continue", "beats", "4", "--wait", "playing", "--json") == 0
+    (event,) = json.loads(capsys.readouterr().out)["events"]
+    assert event["args"][1:4] == [1, "continue", "playing"]
+
+
+def test_send_says_why_not(server, capsys):
+    assert send(server, "deck/7/gain", "0.25") == 1
+    assert "there is no deck 7" in capsys.readouterr().out
+    assert send(server, "deck/1/generate", "--wait", "done") == 1
+    assert "no memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "value"), [("3", 3), ("-3", -3), ("0.5", 0.5), ("1e3", 1000.0), ("bar", "bar"), ("1/4", "1/4")])
+def test_send_reads_numbers_as_numbers(text, value):
+    assert send_module.parsed(text) == value

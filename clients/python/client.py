@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import random
 import socket
 import threading
@@ -129,8 +130,7 @@ class Client(ServerMethods):
 
     def status(self, timeout: float | None = None) -> dict[str, Any]:
         """The state of everything, by name."""
-        args = self.ask("/segue/status", timeout=timeout).args
-        return dict(zip(args[::2], args[1::2], strict=False))
+        return dict(json.loads(self.ask("/segue/status", timeout=timeout).args[0]))
 
     def job(self, number: int, state: str = "done", timeout: float = 30.0) -> Event:
         """Wait until a job is in this state or a later one. Raises SegueError with the reason if it went wrong."""
