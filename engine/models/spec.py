@@ -1,0 +1,117 @@
+"""What a model is: its frozen specification, and the loaded codec and denoiser beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from segue.engine.models.dit import DitSpec
+from segue.engine.models.vae import CodecSpec
+from segue.engine.protocols import Codec, Denoiser
+
+FAMILY = "latent-dit"  # the model family of this package: LiveCodec and Dit
+S = TypeVar("S", CodecSpec, DitSpec)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that rebuilds a model but its weights.
+
+    window_s: seconds of the window it was trained on. reference_lufs: loudness that audio is brought to before it is encoded,
+    None for as it comes. provenance: data, recipe and compute, in words.
+    """
+
+    name: str
+    codec: CodecSpec = field(default_factory=CodecSpec)
+    denoiser: DitSpec = field(default_factory=DitSpec)
+    window_s: float = 6.0
+    reference_lufs: float | None = None
+    family: str = FAMILY
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hop(self) -> int:
+        """Samples a latent frame."""
+        return self.codec.hop * self.codec.stride
+
+    @property
+    def window_frames(self) -> int:
+        """Whole latent frames in window_s."""
+        return int(self.window_s * self.codec.rate / self.hop)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON keeps them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """The inverse of to_dict. Raises ValueError for an unknown or missing key."""
+        known = _checked(cls, values)
+        if "name" not in known:
+            raise ValueError("ModelSpec: name is missing; add it")
+        known["codec"] = build(CodecSpec, known.get("codec", {}))
+        known["denoiser"] = build(DitSpec, known.get("denoiser", {}))
+        return cls(**known)
+
+
+def build(kind: type[S], values: Mapping[str, Any]) -> S:
+    """A flat spec from plain values. Raises ValueError for an unknown key."""
+    return kind(**_checked(kind, values))
+
+
+def _checked(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    allowed = [f.name for f in fields(kind)]
+    unknown = sorted(set(values) - set(allowed))
+    if unknown:
+        raise ValueError(f"{kind.__name__}: unknown key {unknown[0]!r}; allowed {', '.join(allowed)}; a newer segue may know it")
+    return dict(values)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model. source: where its weights came from. sha256: of its tensors, as the file states and load checked."""
+
+    spec: ModelSpec
+    codec: Codec
+    denoiser: Denoiser
+    source: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.spec.name
+
+    @property
+    def rate(self) -> int:
+        """Sample rate in Hz."""
+        return self.codec.rate
+
+    @property
+    def hop(self) -> int:
+        """Samples a latent frame."""
+        return self.codec.hop
+
+    @property
+    def window_frames(self) -> int:
+        """Latent frames of the window it was trained on."""
+        return self.spec.window_frames
+
+    @property
+    def window_s(self) -> float:
+        """Seconds of that window."""
+        return self.spec.window_s
+
+
+# "live" ships with weights; the others are configurations: 24 x 1024, and the paper's 32 x 1536 over frames of 128 samples (C.1).
+PRESETS: Mapping[str, ModelSpec] = {
+    "live": ModelSpec("live"),
+    "live-300m": ModelSpec("live-300m", denoiser=DitSpec(width=1024, layers=24, heads=16, rank=128)),
+    "paper-latent": ModelSpec(
+        "paper-latent",
+        codec=CodecSpec(window=512, hop=128, stride=1),
+        denoiser=DitSpec(width=1536, layers=32, heads=24, rank=256, kernel=0),
+        window_s=5.9,
+    ),
+}
