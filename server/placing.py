@@ -166,6 +166,7 @@ def _enter_loop(world: World, take: Take, moment: Moment, t1: int) -> Iterator[E
 def started(world: World, take: Take, frame: int) -> Iterator[Effect]:
     """The callback has entered a take at `frame`."""
     deck: Deck = world.deck(take.job.deck)
+    world.leave(deck.number, frame)
     take.state = State.PLAYING
     take.heard_at = frame
     if deck.playing is not None and deck.playing != take.job.id:

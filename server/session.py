@@ -121,6 +121,7 @@ class Session:
             yield from self._end(take, State.CANCELLED, "panic")
         yield Panic(at)
         for deck in self.world.decks:
+            self.world.leave(deck.number, at)
             deck.looping = deck.guarded = False
 
     # -- verbs that make a take
@@ -213,7 +214,9 @@ class Session:
         quant = str(bound.get("quant", held.values["quant"]))
         fade = round(float(bound.get("xfade", held.values["xfade"]) or 0.0) * self.world.rate)
         held.looping = held.guarded = False
-        yield Play(deck, "dry", self.world.grid.next(at, quant), fade, self._play_id())
+        frame = self.world.grid.next(at, quant)
+        self.world.leave(deck, frame)
+        yield Play(deck, "dry", frame, fade, self._play_id())
 
     def _play_id(self) -> int:
         self.world.next_play += 1

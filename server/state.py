@@ -176,11 +176,18 @@ class World:
         over = OVER | {State.PLAYING}
         return [t for t in self.takes.values() if t.state not in over and deck in (None, t.job.deck)]
 
+    def leave(self, deck: int, frame: int) -> None:
+        """What plays on a deck ends at `frame` at the latest."""
+        for take in self.takes.values():
+            if take.job.deck == deck and take.state is State.PLAYING:
+                take.exit = min(take.exit, frame)
+
     def remember(self, take: Take) -> None:
-        """Keeps a take, forgetting the oldest that is over."""
+        """Keeps a take, forgetting the oldest that is over, or else the oldest that is only kept ready."""
         self.takes[take.job.id] = take
         while len(self.takes) > TAKES:
-            old = next((i for i, t in self.takes.items() if t.state in OVER), None)
+            held = (i for i, t in self.takes.items() if t.state is State.READY and t is not take)
+            old = next((i for i, t in self.takes.items() if t.state in OVER), next(held, None))
             if old is None:
                 break
             del self.takes[old]
