@@ -190,7 +190,7 @@ def test_shipped_recipes_are_valid() -> None:
 
 
 def test_long_encode_equals_one_encode(codec: LiveCodec) -> None:
-    from segue.train.latents import encode_long
+    from segue.train.encode import encode_long
 
     x = audio(50)
     assert (encode_long(codec, x[0], chunk=16) - codec.encode(x)[0]).abs().max() < TOLERANCE

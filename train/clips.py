@@ -87,7 +87,7 @@ def staged(rng: np.random.Generator, audio: NDArray[np.float32]) -> NDArray[np.f
     mid, side = audio.mean(1), (audio[:, 0] - audio[:, 1]) / 2
     side = side * rng.uniform(0.5, 1.5) if rng.random() < 0.5 else side
     balance = rng.uniform(-2, 2) if rng.random() < 0.5 else 0.0
-    audio = np.stack((mid + side, mid - side), 1) * 10 ** (np.array([balance, -balance]) / 40)
+    tilted = np.stack((mid + side, mid - side), 1) * 10 ** (np.array([balance, -balance]) / 40)
     gain = 10 ** (rng.uniform(-LEVEL_DB, LEVEL_DB) / 20) * rng.choice([-1.0, 1.0])
-    peak = float(np.abs(audio).max()) * abs(gain)
-    return (audio * (gain / max(1.0, peak))).astype(np.float32)
+    peak = float(np.abs(tilted).max()) * abs(gain)
+    return np.asarray(tilted * (gain / max(1.0, peak)), dtype=np.float32)

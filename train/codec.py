@@ -31,6 +31,7 @@ REPORT_STEPS = 20
 PAUSE_POLL_SECONDS = 1.0
 STATISTICS_DECAY = 0.99
 GRADIENT_NORM = 1.0
+SETTLE_CLIPS = 200
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def average_gradients(run: Run) -> None:
     flat = torch.cat([g.flatten() for g in grads])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+    for g, part in zip(grads, torch.split(flat, [g.numel() for g in grads]), strict=True):
         g.copy_(part.view_as(g))
 
 
@@ -197,6 +198,17 @@ def train_step(run: Run, library: Library, progress: float) -> dict[str, float]:
         run.ema.update(run.codec)
     run.step += 1
     return parts | {"norm": float(norm)}
+
+
+@torch.no_grad()
+def settle(run: Run, library: Library) -> None:
+    """Measure mean and spread of the averaged encoder's latents anew, so that `encode` gives unit variance a channel."""
+    rng, length = np.random.default_rng(run.recipe.seed), run.recipe.frames * run.codec.hop
+    clips = (torch.from_numpy(library.clip(rng, length))[None].to(run.device) for _ in range(SETTLE_CLIPS))
+    mean = torch.cat([run.ema.module.encoder(clip)[0][0] for clip in clips])
+    for codec in (run.codec, run.ema.module):
+        codec.mean.copy_(mean.mean(0))
+        codec.std.copy_(mean.std(0))
 
 
 def save(run: Run, out: Path) -> None:
@@ -250,6 +262,8 @@ def train_codec(
         if now - saved > SAVE_SECONDS:
             save(run, out)
             saved = now
+    if recipe.stage == "both":
+        settle(run, library)
     save(run, out)
     return out / "codec.pt"
 

@@ -18,7 +18,8 @@ def log_mel(audio: Tensor) -> Tensor:
     """`[C, N]` to `[C, frames, 80]` in dB."""
     X = torch.stft(audio, MEL_WINDOW, MEL_HOP, window=torch.hann_window(MEL_WINDOW), return_complex=True).abs().square()
     mel = X.transpose(1, 2) @ mel_matrix(MEL_WINDOW, MEL_BANDS, RATE)
-    return 10 * (mel + 1e-10).log10()
+    decibels: Tensor = 10 * (mel + 1e-10).log10()
+    return decibels
 
 
 def log_mel_error(x: Tensor, y: Tensor) -> float:
@@ -88,16 +89,12 @@ def summary(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: float((np.median if key == "si_sdr_db" else np.mean)([row[key] for row in rows])) for key in rows[0]}
 
 
-def predictability(z: Tensor, order: int = 4) -> float:
-    """Share of variance of `[C, T]` latents that a ridge regression on `order` earlier frames explains, in a held-out half."""
-    frames = z.T
-    past = torch.cat([frames[order - k - 1 : len(frames) - k - 1] for k in range(order)], dim=1)
-    now = frames[order:]
-    half = len(now) // 2
-    gram = past[:half].T @ past[:half] + 0.1 * half * torch.eye(past.shape[1])
-    weight = torch.linalg.solve(gram, past[:half].T @ now[:half])
-    rest = (now[half:] - past[half:] @ weight).square().mean()
-    return float(1 - rest / now[half:].square().mean())
+def predictability(z: Tensor, lag: int = 1) -> float:
+    """Share of the variance of `[C, T]` latents that the frame `lag` earlier explains, channel by channel."""
+    centred = z - z.mean(dim=1, keepdim=True)
+    now, past = centred[:, lag:], centred[:, :-lag]
+    correlation = (now * past).sum(1) / (now.square().sum(1) * past.square().sum(1)).sqrt().clamp(min=1e-9)
+    return float((correlation.square() * now.square().sum(1)).sum() / now.square().sum())
 
 
 def mel_noise_baseline(x: Tensor, hop: int = 1024, bands: int = 64, seed: int = 0) -> Tensor:

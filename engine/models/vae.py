@@ -1,9 +1,9 @@
 """The live codec: stereo audio to 64 latent channels at 43 Hz and back, fast enough for one CPU core.
 
-Inside, audio is a mid/side STFT at hop 256 (magnitudes companded to |X|^0.4). The encoder brings four such frames
-down to one latent frame; the decoder expands again and writes a spectrum as the sum of a fine complex structure and
-of shaped noise, each times 32 band gains times a fixed tilt. Normalisation runs over channels only, never over time,
-so a windowed decode equals the full one beyond `receptive_frames`.
+Inside, audio is a mid/side STFT at hop 256. The encoder sees magnitudes companded to |X|^0.4 and phases below 1 kHz,
+and brings four such frames down to one latent frame. The decoder expands again and writes a spectrum: the sum of a
+fine complex structure and of noise, each times 32 band gains times a learned tilt. Normalisation runs over channels
+only, never over time, so a windowed decode equals the full one beyond `receptive_frames`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class CodecSpec:
     slow_kernel: int = 5
     bands: int = 32
     companding: float = 0.4
+    phase_bins: int = 24
     noise_frames: int = 431
     noise_seed: int = 7348
 
@@ -135,7 +136,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.register_buffer("window", torch.hann_window(spec.window), persistent=False)
-        self.inward = nn.Linear(4 * spec.bins, spec.encoder_width)
+        self.inward = nn.Linear(2 * spec.bins + 4 * spec.phase_bins, spec.encoder_width)
         self.fast = blocks(spec.encoder_blocks, spec.encoder_width, spec, spec.kernel)
         self.squeeze = nn.Linear(spec.stride * spec.encoder_width, spec.encoder_slow_width)
         self.slow = blocks(spec.encoder_slow_blocks, spec.encoder_slow_width, spec, spec.slow_kernel)
@@ -145,10 +146,15 @@ class Encoder(nn.Module):
         nn.init.constant_(self.outward.bias[spec.latent_dim :], NARROW_POSTERIOR)
 
     def features(self, audio: Tensor) -> Tensor:
-        """`[B, 2, T * 1024]` to `[B, 4 T, 4 * bins]`: mid and side, real and imaginary, |X| to the companding power."""
+        """`[B, 2, T * 1024]` to `[B, 4 T, 2 * bins + 4 * phase_bins]`: companded magnitudes, and phases of the bass.
+
+        Latents that see every phase follow the waveform and are nearly white in time, which a generator cannot learn.
+        """
         spectrum = stft(mid_side(audio), self.window, self.spec.hop)
-        power = spectrum.square().sum(dim=-2, keepdim=True) + 1e-7
-        return (spectrum * power ** ((self.spec.companding - 1) / 2)).transpose(1, 2).flatten(2)
+        magnitude = (spectrum.square().sum(dim=-2) + 1e-7).sqrt()
+        bass, size = spectrum[..., : self.spec.phase_bins], magnitude[..., : self.spec.phase_bins].unsqueeze(-2)
+        companded = (magnitude**self.spec.companding, (bass * size ** (self.spec.companding - 1)).flatten(-2))
+        return torch.cat(companded, dim=-1).transpose(1, 2).flatten(2)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, 2, T * 1024]` to mean and log-variance, `[B, T, latent_dim]` each, not yet normalised."""
@@ -186,8 +192,9 @@ class Decoder(nn.Module):
         """`[B, T, latent_dim]` to `[B, 4 T, width]`."""
         padded = F.pad(z, (0, 0, 1, 1))
         h = self.slow(self.inward(torch.cat((padded[:, :-2], z, padded[:, 2:]), dim=-1)))
-        h = self.norm(self.fast(self.expand(h).unflatten(-1, (self.spec.stride, -1)).flatten(1, 2)))
-        return h
+        expanded = self.expand(h).unflatten(-1, (self.spec.stride, -1)).flatten(1, 2)
+        hidden: Tensor = self.norm(self.fast(expanded))
+        return hidden
 
     def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, T, latent_dim]` to a tone spectrum `[B, 2, 4 T, 2, bins]` and noise gains `[B, 2, 4 T, 1, bins]`."""
@@ -272,14 +279,15 @@ class LiveCodec(nn.Module):
         if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[-1] % self.hop or not audio.shape[-1]:
             raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {self.hop}]: cut it to whole frames")
         mean, _ = self.encoder(audio)
-        return ((mean - self.mean) / self.std).transpose(1, 2)
+        z: Tensor = ((mean - self.mean) / self.std).transpose(1, 2)
+        return z
 
     def noise_at(self, frame_offset: int, frames: int) -> Tensor:
         """The noise spectrum of latent frames `frame_offset ...`, `[1, 2, 4 frames, 2, bins]`; periodic in 10 s."""
         stride = self.spec.stride
         index = torch.arange(frame_offset * stride, (frame_offset + frames) * stride, device=self.noise.device)
-        noise = self.noise.index_select(1, index % self.noise.shape[1])
-        return noise[None]
+        noise: Tensor = self.noise.index_select(1, index % self.noise.shape[1])[None]
+        return noise
 
     def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
         """`[B, latent_dim, T]` to `[B, 2, T * hop]` samples; the first frame stands at absolute `frame_offset`.
