@@ -14,13 +14,13 @@ from segue.server import effects as fx
 from segue.server import reports
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Command as Order
-from segue.server.audio.values import Curve, NotHeard, Op, Policy, Ring, Source, Torn
+from segue.server.audio.values import Curve, NotHeard, Op, Policy, Ring, Source, TooNear, Torn
 from segue.server.commands import CODES, ROOT, Command, CommandError, Kind, Spec, Value, addresses
 from segue.server.control.patterns import resolve
 from segue.server.events import Events
 from segue.server.fallback import WRAP_S, closed, last_bars, sounds
 from segue.server.files import FileDecks, Loaded, Moved
-from segue.server.jobs import Audio, WorkerEvent
+from segue.server.jobs import WorkerEvent
 from segue.server.scheduler import QueueFullError, Scheduler
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
@@ -152,7 +152,8 @@ class Conductor:
         segment = self._segment
         source = NAMES[segment.deck_state(deck).source]
         heard = segment.written(Ring.SOUNDED, deck)
-        return DeckFacts(source, heard, segment.silent_frames(deck), segment.loop_ready(deck))
+        busy = segment.slot_sounds(deck, 0), segment.slot_sounds(deck, 1)
+        return DeckFacts(source, heard, segment.silent_frames(deck), segment.loop_ready(deck), busy)
 
     def _hear_applied(self) -> None:
         for line in self._segment.applied(self._applied):
@@ -250,14 +251,17 @@ class Conductor:
     def perform(self, todo: Iterable[fx.Effect]) -> None:
         """Carries out effects in order."""
         for effect in todo:
-            self._do[type(effect)](effect)
+            try:
+                self._do[type(effect)](effect)
+            except TooNear as error:  # it has begun to sound since: the callback's ladder decides
+                self._log.write(self._segment.frame, "too near", sentence=str(error))
 
     def _table_of_effects(self) -> dict[type, Callable[[Any], None]]:
         segment, events = self._segment, self.events
         return {
             fx.Submit: lambda e: self.worker.submit(e.job) if self.worker else None,
             fx.Abandon: lambda e: self.worker.abandon(e.job) if self.worker else None,
-            fx.Write: lambda e: self._write(e.deck - 1, e.slot, e.first, e.audio),
+            fx.Write: self._write,
             fx.Publish: self._publish,
             fx.Play: self._play,
             fx.Gain: lambda e: self._push(Order.set_gain(e.deck - 1, e.gain, e.frame, id=self._next())),
@@ -281,11 +285,12 @@ class Conductor:
         if not self._segment.push(order):
             self._log.write(order.frame, "refused", op=order.op.name, deck=order.deck)
 
-    def _write(self, deck: int, slot: int, first: int, audio: Audio) -> None:
+    def _write(self, e: fx.Write) -> None:
+        deck, first, audio = e.deck - 1, e.first, e.audio
         # What is nearer than two blocks to the play head of a sounding slot came too late to be heard.
-        skip = max(0, self._segment.frame + 3 * self._segment.block - first) if self._segment.slot_sounds(deck, slot) else 0
+        skip = max(0, self._segment.frame + 3 * self._segment.block - first) if self._segment.slot_sounds(deck, e.slot) else 0
         if audio.shape[1] > skip:
-            self._segment.write_slot(deck, slot, first + skip, audio[:, skip:])
+            self._segment.write_slot(deck, e.slot, first + skip, audio[:, skip:])
 
     def _publish(self, e: fx.Publish) -> None:
         policy = POLICIES[e.policy]

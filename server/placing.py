@@ -67,6 +67,8 @@ def needed(take: Take) -> int:
 def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool = False) -> Iterator[Effect]:
     """Writes a take into the free slot and plays it from t1 at offset t1 - t0."""
     deck = world.deck(take.job.deck)
+    if take.job.verb == "capture":  # a phrase begins at its beginning
+        take.t0 = t1
     fixed_end = take.job.verb in ("transition", "infill")
     if take.complete and not fixed_end and take.have - t1 < min(needed(take), take.made):
         shifted = reanchored(take.t0, take.made, t1, min(needed(take), take.made), world.grid)
@@ -76,13 +78,12 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
     take.exit = take.t0 + take.length if fixed_end else t1 + take.length
     if take.complete:
         take.exit = min(take.exit, take.have - take.fade)
-    for other in world.pending(deck.number):
-        if other is not take and other.state is State.ARMED:  # the newer one takes its place, and its slot
-            other.state = State.DROPPED
-            deck.slot = 1 - other.slot
-            yield Revoke(other.play_id)
-            yield said(other, 1.0, "another take took its place")
-    take.slot = deck.slot = 1 - deck.slot
+    yield from _displace(world, take)
+    free = [slot for slot in (1 - deck.slot, deck.slot) if not moment.deck(deck.number).busy[slot]]
+    if not free:  # both sound, in the middle of a fade: once more at the next tick
+        take.entry, take.due, take.commit, take.state = None, None, True, State.READY
+        return
+    take.slot = deck.slot = free[0]
     take.play_id, world.next_play = world.next_play, world.next_play + 1
     take.state = State.ARMED
     if first_write:
@@ -100,6 +101,16 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
     if take.job.verb == "transition":
         yield from _arrive(world, take)
     yield from _enough(take)
+
+
+def _displace(world: World, take: Take) -> Iterator[Effect]:
+    """Takes back whatever is armed on the deck: the newer take has its place."""
+    for other in world.pending(take.job.deck):
+        if other.state is State.ARMED:
+            yield Revoke(other.play_id)
+            if other is not take:
+                other.state = State.DROPPED
+                yield said(other, 1.0, "another take took its place")
 
 
 def _write(take: Take, start: int, end: int) -> Write:

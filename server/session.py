@@ -186,15 +186,13 @@ class Session:
             take.commit, take.due, take.quant = True, due if quant != "off" or command.time else None, quant
 
     def _replay(self, take: Take, t1: int, moment: Moment) -> Iterator[Effect]:
-        """Plays a prepared take at t1; one that was captured begins at its beginning."""
+        """Plays a prepared take at t1."""
         if not take.made:
             raise CommandError("no-job", f"job {take.number} has no audio yet: wait until it is ready")
         if take.job.verb == "loop":
             take.entry, take.due, take.commit = None, t1, True
             yield from advance(self.world, take, moment)
             return
-        if take.job.verb == "capture":
-            take.t0 = t1
         take.commit = True
         yield from enter(self.world, take, moment, t1, first_write=True)
 

@@ -117,12 +117,16 @@ class Deck:
 
 @dataclass(frozen=True)
 class DeckFacts:
-    """What is true of a deck at a moment. heard: frames written to `sounded`. silent: frames since the input was loud."""
+    """What is true of a deck at a moment. heard: frames written to `sounded`. silent: frames since the input was loud.
+
+    busy: which play slots sound.
+    """
 
     source: str = "dry"
     heard: int = 0
     silent: int = 0
     loop_ready: bool = False
+    busy: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True)
