@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import soxr
+
 from segue.engine.engine import Engine, EngineError, Request
 from segue.server.audio.feeder import read_region
 from segue.server.audio.values import NotHeard, Ring, Torn
@@ -62,7 +63,7 @@ class Inference:
             audio = piece.audio if same else out.resample_chunk(np.ascontiguousarray(piece.audio.T), last=made >= total).T
             audio = np.ascontiguousarray(audio[:, : job.new_frames - sent], np.float32)
             now = time.monotonic()
-            yield Piece(job.id, sent, audio, now - began, job.steps)
+            yield Piece(job.id, sent, audio, now - began, piece.steps, piece.context_hash)
             sent, began = sent + audio.shape[1], now
         yield Finished(job.id)
 

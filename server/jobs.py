@@ -90,7 +90,6 @@ class Running:
     """The engine has begun a job."""
 
     job: int
-    context_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Piece:
-    """New audio: `audio` begins `start` frames after the end of the context. seconds: what this piece cost."""
+    """New audio: `audio` begins `start` frames after the end of the context. seconds: what this piece cost.
+
+    context_hash: of everything the take was made from.
+    """
 
     job: int
     start: int
     audio: Audio
     seconds: float
     steps: int
+    context_hash: str = ""
 
 
 @dataclass(frozen=True)

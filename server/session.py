@@ -349,8 +349,7 @@ class Session:
 
     def _news(self, event: WorkerEvent, take: Take, moment: Moment) -> Iterator[Effect]:
         match event:
-            case Running(context_hash=context_hash):
-                take.context_hash = context_hash
+            case Running():
                 yield said(take, 0.0)
             case Progress(share=share):
                 if take.state is State.RUNNING:
@@ -363,6 +362,7 @@ class Session:
                 take.pieces.append((event.start, event.audio))
                 take.made = event.start + event.audio.shape[1]
                 take.seconds += event.seconds
+                take.context_hash = event.context_hash
                 take.complete = take.made >= take.job.new_frames
                 yield from advance(self.world, take, moment)
             case Finished():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -74,7 +75,7 @@ class SteppedWorker:
             if isinstance(event, Piece):
                 self.pieces += 1
                 self._due += self._cost
-                event = Piece(event.job, event.start, event.audio, self._cost / self._rate, event.steps)
+                event = replace(event, seconds=self._cost / self._rate)
             yield event
 
 
