@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+
 from segue.server.audio import layout
 from segue.server.audio.segment import Audio, Segment
 from segue.server.audio.twin import Twin

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
 from segue.server.audio import layout, memory
 from segue.server.audio.layout import Geometry
 from segue.server.audio.memory import SharedMemoryError

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from segue.server.audio import layout
 from segue.server.audio.segment import Audio, Segment, ring_read, ring_write
 from segue.server.audio.values import Bus, Curve, Op, Policy, Source, Status, Tape
