@@ -59,6 +59,7 @@ class Conductor:
         self.session, self.events = session, events
         self.worker: Worker | None = None
         self.on_quit: Callable[[], None] = lambda: None
+        self.door_stats: Callable[[], dict[str, int]] = dict
         self.commands = 0
         self._segment, self._clock, self._log, self._latency = segment, clock, log, latency
         self._files = FileDecks(segment)
@@ -198,6 +199,7 @@ class Conductor:
 
         def status(command: Command, bound: dict[str, Value], at: int) -> None:
             report = reports.status(world, self.moment(), self._segment, self.commands, len(self._waiting))
+            report["door"] = self.door_stats()
             events.reply(command, f"{ROOT}/status", json.dumps(report))
 
         def clock(command: Command, bound: dict[str, Value], at: int) -> None:

@@ -49,6 +49,7 @@ class Control:
         self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, config.output_latency)
         self._events.snapshot = self._conductor.snapshot
         self._conductor.on_quit = self.stop
+        self._conductor.door_stats = self._door.stats
         self._stopped = asyncio.Event()
         self._saved = ""
         self._beat = -1
@@ -69,6 +70,8 @@ class Control:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        if hasattr(signal, "SIGUSR1"):  # for measurements: a full garbage collection, now
+            loop.add_signal_handler(signal.SIGUSR1, gc.collect)
         await self._lock_clock()
         await self._door.open()
         argv = self._config.engine_argv

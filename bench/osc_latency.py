@@ -1,0 +1,104 @@
+"""`python -m segue.bench.osc_latency --probe osclat.c`: OSC message to first sample, on jackd's dummy driver.
+
+The probe is an independent JACK client in C that sends raw datagrams and finds the onsets on JACK's own clock:
+`osclat PORT UDP EVENTS on.bin off.bin LEAD THRESHOLD`. A captured phrase of noise is what sounds; the fade is 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from segue.bench.live import jack, serve
+from segue.clients.python import Client
+from segue.server.control.packets import encode
+
+RATE = 44_100
+PHRASE_S = 1.0
+PORT_NAME = "segue:out_0"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints one row a block size and mode."""
+    parser = argparse.ArgumentParser(prog="osc_latency", description=__doc__)
+    parser.add_argument("--probe", required=True, help="C source of the probe")
+    parser.add_argument("--blocks", type=int, nargs="+", default=[64, 128, 256])
+    parser.add_argument("--events", type=int, default=100)
+    parser.add_argument("--lead", type=float, default=0.1, help="seconds that tagged messages are sent ahead")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        subprocess.run(["gcc", "-O2", "-o", str(work / "osclat"), args.probe, "-ljack", "-lm"], check=True)
+        for block in args.blocks:
+            rows += measure(work, block, args.events, args.lead)
+    if args.json:
+        print(json.dumps({"machine": platform.processor() or platform.machine(), "rows": rows}))
+    else:
+        for row in rows:
+            print(row)
+    return 0
+
+
+def measure(work: Path, block: int, events: int, lead: float) -> list[dict[str, Any]]:
+    """Untagged and tagged at one block size, in milliseconds."""
+    rows = []
+    with jack(block), serve("--host-api", "JACK", "--decks", "2") as (client, _, log):
+        number = phrase(client, work)
+        (work / "on.bin").write_bytes(encode("/segue/deck/1/commit", ("id", number, "xfade", 0.0), "sisf"))
+        (work / "off.bin").write_bytes(encode("/segue/deck/1/stop", ("xfade", 0.0), "sf"))
+        for mode, ahead in (("untagged", 0.0), ("tagged", lead)):
+            late = counters(client)["late"]
+            argv = [str(work / "osclat"), PORT_NAME, str(client.port), str(events), "on.bin", "off.bin", str(ahead)]
+            answer = subprocess.run(argv, cwd=work, capture_output=True, text=True, check=True)
+            row = {"mode": mode, "block": block, **json.loads(answer.stdout.strip().splitlines()[-1])}
+            row["late_in_callback"] = counters(client)["late"] - late
+            row["one_block_ms"] = 1000.0 * block / RATE
+            rows.append({**row, **kept(log)})
+            print(f"block {block} {mode}: p50 {row['p50']} ms, sd {row['sd']} ms", file=sys.stderr)
+    return rows
+
+
+def phrase(client: Client, work: Path) -> int:
+    """A second of noise, captured from a file deck that then rests: what the commits play."""
+    path = work / "noise.wav"
+    soundfile.write(path, np.random.default_rng(1).choice([-0.5, 0.5], (4 * RATE, 2)).astype(np.float32), RATE)
+    deck = client.deck(1)
+    deck.load(str(path))
+    client.wait("/segue/deck/1/file", 10.0)
+    deck.play()
+    while client.status()["decks"][0]["position"] < PHRASE_S + 0.5:
+        time.sleep(0.05)
+    deck.capture(sec=PHRASE_S)
+    ready = client.wait(lambda e: e.address == "/segue/job" and e.args[2:4] == ("capture", "ready"), 10.0)
+    deck.pause()
+    return int(ready.args[0])
+
+
+def counters(client: Client) -> dict[str, int]:
+    """The callback's counters."""
+    found: dict[str, int] = client.status()["counters"]
+    return found
+
+
+def kept(log: Path) -> dict[str, Any]:
+    """From the show log: how many plays were applied, and how many at another frame than scheduled."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    applied = [line for line in lines if line["kind"] == "applied" and line["op"] == "PLAY"]
+    missed = [line for line in applied if line["scheduled"] != line["frame"]]
+    return {"applied": len(applied), "off_frame": len(missed)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
