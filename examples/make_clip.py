@@ -117,7 +117,7 @@ def pad(chord: Sequence[float], length: int, side: int) -> Audio:
         for i, n in enumerate(chord)
         for cents in (-7, 5)
     ]
-    return np.sum(voices, axis=0) * envelope(length, 0.25, 0.3)
+    return np.asarray(np.sum(voices, axis=0) * envelope(length, 0.25, 0.3))
 
 
 class Mixer:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from segue.server.commands import PORT
@@ -73,15 +74,15 @@ def callback() -> Check:
         return Check("callback", False, "no compiled callback, the numpy twin plays", "install gcc, then run `make setup`")
     sizes = Geometry(ring=4096, slot=4096, loop=4096, feed=4096)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (BLOCKS, sizes.in_channels, sizes.block)).astype(np.float32)
+    pointer = partial(core.ffi.from_buffer, "float[]")
     out, spent = np.zeros((sizes.block, sizes.out_channels), np.float32), []
-    floats = lambda array: core.ffi.from_buffer("float[]", array)  # noqa: E731
     segments = [Segment.create(sizes, f"segue-doctor-{os.getpid()}-{i}") for i in range(2)]
     try:
         twin = Twin(segments[1])
         for block in noise:
             heard = np.ascontiguousarray(block.T)
             begun = time.perf_counter()
-            core.lib.segue_process(segments[0].header, floats(heard), floats(out), sizes.block, 0, 0)
+            core.lib.segue_process(segments[0].header, pointer(heard), pointer(out), sizes.block, 0, 0)
             spent.append(time.perf_counter() - begun)
             if not np.array_equal(out.T, twin.process(block, sizes.block, 0, 0)):
                 return Check("callback", False, "the compiled callback differs from its twin", "rebuild it: make clean setup")

@@ -69,7 +69,8 @@ def draw(audio: NDArray[np.floating[Any]], rate: int, regions: Sequence[Region],
     for region in regions:
         mark(wave, spectrum, region, rate)
     wave.set_title(title or "red: generated", loc="left", fontsize=10, color=INK)
-    FigureCanvasAgg(figure).print_png(str(file))
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(str(file))
     return file
 
 
