@@ -1,0 +1,327 @@
+"""Judges a model: its continuations against what was really played, beside baselines and bounds, on clips of fixed seeds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segue.engine.checkpoint import CheckpointError, load
+from segue.engine.engine import Engine
+from segue.engine.measure import likeness, loudness, mel_distance
+from segue.train.baselines import BASELINES, Audio
+from segue.train.bootstrap import interval
+from segue.train.data import read_audio
+from segue.train.playing import continue_all, reconstruct
+from segue.train.yamnet import YamNet, data_folder, load_yamnet
+
+CLIPS = 108
+QUIET_LUFS = -45.0  # a context below this says nothing about how to go on
+LIKENESS_S = 1.0
+COPY = 0.9  # likeness above which a take counts as a copy of its context
+LEVEL_DB = 3.0
+SEED = 20231
+SUFFIXES = (".mp3", ".ogg", ".wav", ".flac", ".opus")
+TINY = 1e-4  # probability that every class is granted, so that no logarithm is infinite
+OURS, WRONG, AGAIN, TRUTH, CODEC, ELSEWHERE = (
+    "ours",
+    "ours, wrong context",
+    "ours, second seed",
+    "truth",
+    "codec",
+    "same song elsewhere",
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch of a song `[2, samples]`, another of the same song, and the samples of its context."""
+
+    song: str
+    audio: Audio
+    elsewhere: Audio
+    split: int
+
+    @property
+    def context(self) -> Audio:
+        """What was heard."""
+        return self.audio[:, : self.split]
+
+    @property
+    def truth(self) -> Audio:
+        """What was really played then."""
+        return self.audio[:, self.split :]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. spread: standard deviation over clips, or half the interval of a difference. floor: the same figure of
+    true audio from elsewhere in the same song, the best that one can hope for without knowing the future."""
+
+    task: str
+    system: str
+    sampler: str | None
+    steps: int | None
+    metric: str
+    value: float | None
+    spread: float | None
+    n: int
+    embedder: str | None = None
+    floor: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+def draw_clips(folder: Path, count: int, window: int, context: int, rate: int) -> list[Clip]:
+    """`count` clips, evenly over the files of a folder, at places drawn by SEED, none with a quiet context.
+
+    Raises FileNotFoundError where the folder holds no audio.
+    """
+    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"evaluate: no audio in {folder}; give --data the folder that holds eval/, or set SEGUE_DATA")
+    clips: list[Clip] = []
+    for i, path in enumerate(files):
+        wanted = (count * (i + 1)) // len(files) - (count * i) // len(files)
+        audio = np.ascontiguousarray(read_audio(path)[0].T)
+        clips += _clips_of(path.stem, audio, wanted, window, context, rate, np.random.default_rng([SEED, i]))
+        print(f"evaluate: {len(clips)} of {count} clips drawn", file=sys.stderr, flush=True)
+    return clips
+
+
+def _clips_of(song: str, audio: Audio, wanted: int, window: int, context: int, rate: int, rng: np.random.Generator) -> list[Clip]:
+    clips: list[Clip] = []
+    for _ in range(20 * wanted):
+        start, other = (int(n) for n in rng.integers(0, max(1, audio.shape[1] - window), 2))
+        clip = Clip(song, audio[:, start : start + window], audio[:, other : other + window], context)
+        apart = abs(start - other) >= window or audio.shape[1] < 4 * window
+        loud = min(loudness(clip.context, rate), loudness(clip.truth, rate), loudness(clip.elsewhere, rate)) > QUIET_LUFS
+        if apart and loud and clip.audio.shape[1] == window and len(clips) < wanted:
+            clips.append(clip)
+    return clips
+
+
+def wrong_contexts(clips: Sequence[Clip]) -> list[Audio]:
+    """For each clip the context of a clip of another song: the one half the list away, or the next that fits."""
+    count = len(clips)
+    chosen = []
+    for i, clip in enumerate(clips):
+        j = next(j for j in range(count // 2, count // 2 + count) if clips[(i + j) % count].song != clip.song)
+        chosen.append(clips[(i + j) % count].context)
+    return chosen
+
+
+def play_all(engine: Engine, clips: Sequence[Clip], steps: int, sampler: str) -> dict[str, list[Audio]]:
+    """The new part of every clip as the engine plays it: twice, and once after a wrong context."""
+    samples = clips[0].truth.shape[1]
+    contexts = [clip.context for clip in clips]
+    return {
+        OURS: continue_all(engine, contexts, samples, steps, sampler, seed=1),
+        AGAIN: continue_all(engine, contexts, samples, steps, sampler, seed=2),
+        WRONG: continue_all(engine, wrong_contexts(clips), samples, steps, sampler, seed=1),
+    }
+
+
+def bounds(engine: Engine, clips: Sequence[Clip]) -> dict[str, list[Audio]]:
+    """The systems that need no sampler: baselines, the codec's reconstruction, true audio."""
+    samples = clips[0].truth.shape[1]
+    takes = {
+        name: [make(clip.context, samples, engine.sample_rate, np.random.default_rng([SEED, i])) for i, clip in enumerate(clips)]
+        for name, make in BASELINES.items()
+    }
+    takes[CODEC] = [reconstruct(engine, clip.audio)[:, clip.split :] for clip in clips]
+    takes[ELSEWHERE] = [clip.elsewhere[:, clip.split :] for clip in clips]
+    takes[TRUTH] = [clip.truth for clip in clips]
+    return takes
+
+
+@torch.no_grad()
+def class_probabilities(embedder: YamNet, takes: Sequence[Audio], rate: int) -> NDArray[np.float64]:
+    """`[n, classes]` distributions over AudioSet classes: probabilities plus TINY, scaled to sum 1."""
+    import soxr
+
+    rows = []
+    for take in takes:
+        mono = soxr.resample(take.mean(axis=0), rate, embedder.rate).astype(np.float32)
+        rows.append(embedder.probabilities(torch.from_numpy(mono)[None])[0].double().numpy())
+    p = np.stack(rows) + TINY
+    normalised: NDArray[np.float64] = p / p.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def kld(true: NDArray[np.float64], made: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`[n]`: KL(true || made) of class distributions, in nats."""
+    divergence: NDArray[np.float64] = (true * np.log(true / made)).sum(axis=1)
+    return divergence
+
+
+def level_difference(take: Audio, context: Audio, rate: int) -> float:
+    """Loudness of the take minus that of its context, in dB."""
+    return loudness(take, rate) - loudness(context, rate)
+
+
+Scores = dict[str, dict[str, NDArray[np.float64]]]  # metric, then system: one value a clip
+
+
+def score(clips: Sequence[Clip], takes: Mapping[str, Sequence[Audio]], rate: int, embedder: YamNet | None) -> Scores:
+    """Every metric of every system, clip by clip."""
+    scores: Scores = {"MR": {}, "KLD": {}, "level_db": {}, "likeness": {}}
+    true = class_probabilities(embedder, [clip.truth for clip in clips], rate) if embedder else None
+    for system, made in takes.items():
+        pairs = list(zip(made, clips, strict=True))
+        scores["MR"][system] = np.array([mel_distance(take, clip.truth, rate) for take, clip in pairs])
+        scores["level_db"][system] = np.array([level_difference(take, clip.context, rate) for take, clip in pairs])
+        if system in (OURS, TRUTH):
+            scores["likeness"][system] = np.array([likeness(take, clip.context, LIKENESS_S, rate) for take, clip in pairs])
+        if embedder and true is not None:
+            scores["KLD"][system] = kld(true, class_probabilities(embedder, made, rate))
+        print(f"evaluate: scored {system}", file=sys.stderr, flush=True)
+    return {metric: values for metric, values in scores.items() if values}
+
+
+def rows_of(scores: Scores, clips: Sequence[Clip], sampler: str, steps: int, embedder: str | None) -> list[Row]:
+    """Means and spreads of every system, and the paired differences of ours from each."""
+    rows: list[Row] = []
+    for metric in ("MR", "KLD"):
+        for system, values in scores.get(metric, {}).items():
+            rows.append(_row(metric, system, values, scores[metric], sampler, steps, embedder))
+            if system != OURS:
+                rows.append(_difference(metric, system, scores[metric][OURS] - values, sampler, steps, embedder))
+    for system, values in scores["level_db"].items():
+        rows.append(_row("level_db", system, values, scores["level_db"], sampler, steps, None))
+        rows.append(_row("level_db_size", system, np.abs(values), {}, sampler, steps, None))
+    rows.append(
+        _row(
+            f"level_within_{LEVEL_DB:g}_db", OURS, (np.abs(scores["level_db"][OURS]) <= LEVEL_DB) * 1.0, {}, sampler, steps, None
+        )
+    )
+    rows += _copies(scores, sampler, steps)
+    return rows
+
+
+def _row(
+    metric: str,
+    system: str,
+    values: NDArray[np.float64],
+    all_: Mapping[str, NDArray[np.float64]],
+    sampler: str,
+    steps: int,
+    embedder: str | None,
+) -> Row:
+    ours = system.startswith(OURS)
+    floor = float(all_[ELSEWHERE].mean()) if ELSEWHERE in all_ else None
+    used = embedder if metric == "KLD" else None
+    name, count = (sampler, steps) if ours else (None, None)
+    return Row("continuation", system, name, count, metric, float(values.mean()), float(values.std()), len(values), used, floor)
+
+
+def _difference(metric: str, system: str, values: NDArray[np.float64], sampler: str, steps: int, embedder: str | None) -> Row:
+    low, high = interval(values)
+    used = embedder if metric == "KLD" else None
+    name = f"{OURS} - {system}"
+    return Row(
+        "continuation", name, sampler, steps, metric, float(values.mean()), (high - low) / 2, len(values), used, None, (low, high)
+    )
+
+
+def _copies(scores: Scores, sampler: str, steps: int) -> list[Row]:
+    """Likeness to the context, and the share of copies where the true continuation is none."""
+    ours, truth = scores["likeness"][OURS], scores["likeness"][TRUTH]
+    fresh = truth <= COPY
+    copies = (ours[fresh] > COPY) * 1.0 if fresh.any() else np.zeros(1)
+    return [
+        _row("likeness", OURS, ours, {}, sampler, steps, None),
+        _row("likeness", TRUTH, truth, {}, sampler, steps, None),
+        _row("copies", OURS, copies, {}, sampler, steps, None),
+    ]
+
+
+def seed_rows(takes: Mapping[str, Sequence[Audio]], rate: int, sampler: str, steps: int) -> list[Row]:
+    """How far apart two seeds are: MR between them, and their correlation as waveforms."""
+    pairs = list(zip(takes[OURS], takes[AGAIN], strict=True))
+    apart = np.array([mel_distance(a, b, rate) for a, b in pairs])
+    alike = np.array([float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-9)) for a, b in pairs])
+    return [
+        _row("MR_between_seeds", OURS, apart, {}, sampler, steps, None),
+        _row("seed_correlation", OURS, alike, {}, sampler, steps, None),
+    ]
+
+
+def rtf_row(engine: Engine, clip: Clip, sampler: str, steps: int, repeats: int = 5) -> Row:
+    """Seconds of generation, encoder and decoder counted in, per second of new audio, one clip at a time."""
+    samples, times = clip.truth.shape[1], []
+    for seed in range(repeats):
+        begun = time.perf_counter()
+        continue_all(engine, [clip.context], samples, steps, sampler, seed)
+        times.append((time.perf_counter() - begun) * engine.sample_rate / samples)
+    return Row("continuation", OURS, sampler, steps, "rtf", float(np.median(times)), float(np.std(times)), repeats)
+
+
+def evaluate(engine: Engine, clips: Sequence[Clip], steps: Sequence[int], sampler: str, embedder: YamNet | None) -> list[Row]:
+    """All rows; baselines and bounds are played once and compared with every number of steps."""
+    fixed, rate = bounds(engine, clips), engine.sample_rate
+    name = embedder.name if embedder else None
+    fixed_scores = score(clips, fixed, rate, embedder)
+    rows: list[Row] = []
+    for count in steps:
+        takes = play_all(engine, clips, count, sampler)
+        scores = score(clips, {OURS: takes[OURS], WRONG: takes[WRONG]}, rate, embedder)
+        merged = {metric: scores.get(metric, {}) | values for metric, values in fixed_scores.items()}
+        rows += rows_of(merged, clips, sampler, count, name)
+        rows += [*seed_rows(takes, rate, sampler, count), rtf_row(engine, clips[0], sampler, count)]
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as lines of text."""
+    lines = []
+    for row in rows:
+        value = "-" if row.value is None else f"{row.value:9.4f}"
+        spread = "" if row.spread is None else f" +- {row.spread:.4f}"
+        between = "" if row.interval is None else f"  95 % in [{row.interval[0]:.4f}, {row.interval[1]:.4f}]"
+        how = "" if row.steps is None else f"  {row.sampler} {row.steps}"
+        lines.append(f"{row.metric:20} {row.system:36} {value}{spread}{between}{how}")
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `segue evaluate`."""
+    parser.add_argument("--model", default="live", help="name of a shipped model, or a model file")
+    parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ and models/ (default: SEGUE_DATA)")
+    parser.add_argument("--clips", type=int, default=CLIPS, help="how many clips")
+    parser.add_argument("--steps", type=int, nargs="+", default=[4], help="sampler steps, one or more numbers")
+    parser.add_argument("--sampler", default="ddim", choices=["ddim", "ddpm"], help="Algorithm 2 or 1")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: Any) -> int:
+    """`segue evaluate`: 0, or 2 with one line where the model or the data are missing."""
+    data = args.data or data_folder()
+    embedder: YamNet | None = None
+    try:
+        engine = Engine(load(args.model))
+        clips = draw_clips(data / "eval", args.clips, *geometry(engine), engine.sample_rate)
+    except (CheckpointError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    try:
+        embedder = load_yamnet(data)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+    rows = evaluate(engine, clips, args.steps, args.sampler, embedder)
+    print(json.dumps({"rows": [asdict(row) for row in rows]}) if args.json else table(rows))
+    return 0
+
+
+def geometry(engine: Engine) -> tuple[int, int]:
+    """Samples of a clip, and of the context in it: one window of the model, 2.4 s of 6 s given (4.3)."""
+    context = round(engine.context_min_s * engine.sample_rate)
+    return context + engine.new_frames, context
