@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from segue.engine.paper import alpha, sigma
 from torch import Tensor
+
+from segue.engine.paper import alpha, sigma
 
 
 def ar1(frames: int, rho: float = 0.9) -> Tensor:

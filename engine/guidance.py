@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
+from torch import Tensor
+
 from segue.engine.paper import alpha, over, sigma, x_0_hat
 from segue.engine.problem import Problem, Rows
 from segue.engine.protocols import Denoiser
-from torch import Tensor
 
 # (denoiser, problem, x_t, t) -> (v, gradient of the losses by x_t)
 Guidance: TypeAlias = Callable[[Denoiser, Problem, Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -57,8 +57,8 @@ class Codec(Protocol):
     def encode(self, audio: Tensor) -> Tensor:
         """`[B, 2, T * hop]` samples to `[B, latent_dim, T]`, deterministic (the posterior's mean)."""
 
-    def decode(self, z: Tensor) -> Tensor:
-        """`[B, latent_dim, T]` to `[B, 2, T * hop]` samples, deterministic."""
+    def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
+        """`[B, latent_dim, T]` to `[B, 2, T * hop]` samples, deterministic; the first frame stands at absolute `frame_offset`."""
 
 
 @runtime_checkable

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from segue.engine.problem import Problem, Rows
 from segue.engine.protocols import Embedder
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Sources:
 class Task:
     """One row of Table 2.
 
-    needs: which of left, middle, middle_right, right, style a request must bring. wraps: what follows the new part is the
-    beginning of what went before it. make(sources, z, **parameters) is the row itself.
+    make(sources, z, **parameters) is the row itself. needs: which of left, middle, middle_right, right, style, classes it
+    must have; also: which it takes where they are there. wraps: the new part leads back to the beginning of its phrase.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Task:
     make: Callable[..., Problem]
     parameters: tuple[Parameter, ...] = ()
     needs: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
     wraps: bool = False
 
     def problem(self, sources: Sources, z: Tensor, **parameters: float) -> Problem:

@@ -9,13 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
+
 from segue.engine.distance import bce, l1, l2
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.guidance import REGIMES, enter, gradient, on_x_0_hat, project
 from segue.engine.paper import levels, over, sigma, x_0_hat
 from segue.engine.problem import Problem, Rows, Term
 from segue.engine.samplers import NAMES, sampler
-from torch import Tensor
 
 FRAMES, LEFT = 16, 8
 WORLD = Gaussian(ar1(FRAMES), channels=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.paper import noised, v_of
 

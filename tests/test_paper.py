@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segue.engine.paper import alpha, eps_hat, levels, noised, over, sigma, v_of, x_0_hat, xi_at
 
 

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import Tensor
+
 from segue.engine.distance import l1
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.guidance import Consistency, Guidance, enter, leave, on_x_0_hat, on_x_t, project, unguided
@@ -14,7 +16,6 @@ from segue.engine.paper import alpha, levels, noised, sigma, xi_at
 from segue.engine.problem import Problem, Rows
 from segue.engine.protocols import Denoiser
 from segue.engine.samplers import NAMES, Sampler, ddpm, sampler
-from torch import Tensor
 
 FRAMES, HALF, BATCH = 32, 16, 400
 WORLD = Gaussian(ar1(FRAMES, 0.97))

@@ -11,6 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+
 from segue.engine import registry
 from segue.engine.distance import bce, l1, l2
 from segue.engine.gaussian import Gaussian, ar1
@@ -20,7 +22,6 @@ from segue.engine.problem import Rows
 from segue.engine.samplers import sampler
 from segue.engine.task import Sources
 from segue.engine.tasks import BUILT_IN, GROUP, infill, regenerate, tasks
-from torch import Tensor
 
 C, FRAMES = 3, 12
 LINEAR = ("continuation", "infill", "regenerate", "renoise", "transition", "loop")

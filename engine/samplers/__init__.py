@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 import torch
+from torch import Tensor
+
 from segue.engine.guidance import Consistency, Guidance
 from segue.engine.problem import Problem
 from segue.engine.protocols import Denoiser
-from torch import Tensor
 
 # on_step(i, x_0_hat): step i of 1..N is done
 OnStep: TypeAlias = Callable[[int, Tensor], None]

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+from torch import Tensor
+
 from segue.engine.guidance import Consistency, Guidance, on_x_0_hat, project, unguided
 from segue.engine.noise import draw
 from segue.engine.paper import alpha, over, sigma, x_0_hat
 from segue.engine.problem import Problem
 from segue.engine.protocols import Denoiser
 from segue.engine.samplers import OnStep
-from torch import Tensor
 
 
 def ddpm(

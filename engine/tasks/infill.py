@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from segue.engine.distance import l1
 from segue.engine.problem import Problem
 from segue.engine.task import Sources, Task
-from torch import Tensor
 
 
 def problem(sources: Sources, z: Tensor) -> Problem:

@@ -5,10 +5,11 @@ The window holds the phrase rolled by half: its end on the left, its beginning o
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from segue.engine.problem import Problem
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import infill
-from torch import Tensor
 
 
 def problem(sources: Sources, z: Tensor) -> Problem:
@@ -16,4 +17,4 @@ def problem(sources: Sources, z: Tensor) -> Problem:
     return infill.problem(sources, z)
 
 
-TASK = Task("loop", "closes a phrase into a loop", problem, needs=frozenset({"left"}), wraps=True)
+TASK = Task("loop", "closes a phrase into a loop", problem, needs=frozenset({"middle"}), wraps=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from segue.engine.distance import l1
 from segue.engine.paper import K
 from segue.engine.problem import Problem
 from segue.engine.task import Parameter, Sources, Task
-from torch import Tensor
 
 NOISE = Parameter("k", "", 0.0, 1.0, K, "share of noise in the start: 1 is new, 0 is what stands there")
 
@@ -18,4 +19,6 @@ def problem(sources: Sources, z: Tensor, k: float = K) -> Problem:
     return Problem(A, y, l1, x_T=A.project(k * z + (1 - k) * sources.x_bar, y))
 
 
-TASK = Task("regenerate", "varies the middle, keeping its outline", problem, (NOISE,), frozenset({"left", "middle"}))
+TASK = Task(
+    "regenerate", "varies the middle, keeping its outline", problem, (NOISE,), frozenset({"left", "middle"}), frozenset({"right"})
+)

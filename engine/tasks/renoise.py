@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from segue.engine.distance import l1
 from segue.engine.paper import noised
 from segue.engine.problem import Problem
 from segue.engine.task import Parameter, Sources, Task
-from torch import Tensor
 
 START = Parameter("T", "", 0.02, 1.0, 0.7, "level to start from: 1 is new, small keeps what stands there")
 
@@ -20,4 +21,11 @@ def problem(sources: Sources, z: Tensor, T: float = START.default) -> Problem:
     return Problem(A, y, l1, x_T=A.project(noised(sources.x_bar, z, level), y), t_T=T)
 
 
-TASK = Task("renoise", "varies the middle from a part-way start (4.3)", problem, (START,), frozenset({"left", "middle"}))
+TASK = Task(
+    "renoise",
+    "varies the middle from a part-way start (4.3)",
+    problem,
+    (START,),
+    frozenset({"left", "middle"}),
+    frozenset({"right"}),
+)

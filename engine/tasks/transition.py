@@ -5,11 +5,12 @@ The crossfade is made on the audio (`shapes.crossfade`) before it is encoded: la
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from segue.engine.paper import K
 from segue.engine.problem import Problem
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import regenerate
-from torch import Tensor
 
 
 def problem(sources: Sources, z: Tensor, k: float = K) -> Problem:

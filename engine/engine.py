@@ -1,0 +1,223 @@
+"""The engine: a request in, pieces of new audio out, window after window, each conditioned on what precedes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segue.engine import noise
+from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
+from segue.engine.guidance import REGIMES, enter
+from segue.engine.level import Level, level_step_db
+from segue.engine.models.spec import Model
+from segue.engine.paper import XI, levels, xi_at
+from segue.engine.protocols import Embedder
+from segue.engine.request import CancelledError, EngineError, Piece, Request
+from segue.engine.samplers import sampler
+from segue.engine.seam import FADE_S, joined, joined_before
+from segue.engine.shapes import Window, plan
+from segue.engine.statistics import Statistics
+from segue.engine.task import Sources, Task
+from segue.engine.tasks import tasks
+
+__all__ = ["CancelledError", "Engine", "EngineError", "Piece", "Request"]
+
+CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, Levy et al. 2023)
+
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What every window of one request shares."""
+
+    request: Request
+    task: Task
+    line: Line
+    style: Tensor | None
+    on_step: OnStep | None
+    cancelled: Callable[[], bool] | None
+
+
+class Engine:
+    """Runs requests on one model, one at a time. Equal requests give equal bytes on one machine and back-end."""
+
+    def __init__(self, model: Model, embedder: Embedder | None = None) -> None:
+        """model: as `backends.make` gives it. embedder: what the task style measures; statistics of the latents by default."""
+        self.model = model
+        self.sample_rate = model.codec.rate
+        self._hop = model.codec.hop
+        self._size = int(model.window_s * self.sample_rate / self._hop)
+        self._context = max(1, round(CONTEXT_SHARE * self._size))
+        self._embedder = embedder or Statistics(model.codec.latent_dim)
+        self._tasks = tasks()
+
+    @property
+    def window_s(self) -> float:
+        """Seconds of one run of the model."""
+        return self._seconds(self._size)
+
+    @property
+    def context_s(self) -> float:
+        """Seconds of context that are worth giving."""
+        return self._seconds(self._size - 1)
+
+    @property
+    def context_min_s(self) -> float:
+        """Seconds of left context that a take needs."""
+        return self._seconds(self._context)
+
+    @property
+    def new_frames(self) -> int:
+        """Samples of new audio that one window after a context makes."""
+        return (self._size - self._context - EDGE) * self._hop
+
+    @property
+    def new_s(self) -> float:
+        """Seconds of the same."""
+        return self.new_frames / self.sample_rate
+
+    def warm_up(self) -> None:
+        """One window of one step, so that the first real one costs what later ones do."""
+        self.take(Request("generate", self.new_frames, steps=1))
+
+    def take(self, request: Request) -> Audio:
+        """All new audio `[2, new_frames]` (of a loop the whole phrase). Raises EngineError."""
+        return np.concatenate([piece.audio for piece in self.pieces(request)], axis=1)
+
+    def pieces(
+        self, request: Request, on_step: OnStep | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> Iterator[Piece]:
+        """New audio in consecutive pieces, one a window.
+
+        on_step(step, steps) after each sampler step of the window at hand, step from 0. cancelled() is asked before each step;
+        once it is true CancelledError is raised. Raises EngineError for a request that cannot be carried out.
+        """
+        with torch.no_grad():
+            try:
+                task = self._checked(request)
+                parts = parts_of(request, task, self.sample_rate)
+                line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
+                run = _Run(request, task, line, self._style(request), on_step, cancelled)
+            except EngineError:
+                raise
+            except ValueError as error:
+                raise EngineError(str(error)) from error
+        yield from self._windows(run, parts)
+
+    def _checked(self, request: Request) -> Task:
+        """The request's task, once all its words and numbers are known to be allowed. Raises ValueError."""
+        task = self._tasks[request.task]
+        task.check(request.parameters)
+        sampler(request.sampler)
+        levels(request.steps)
+        if request.regime not in REGIMES:
+            raise ValueError(f"regime: got {request.regime!r}; one of {', '.join(REGIMES)}")
+        if not 0 <= request.xi < float("inf"):
+            raise ValueError(f"xi: got {request.xi:g}; a number from 0 on, {XI:g} is usual")
+        return task
+
+    def _windows(self, run: _Run, parts: Parts) -> Iterator[Piece]:
+        line, request = run.line, run.request
+        latents = line.x_bar.clone()
+        name, level, done = digest(request), Level(), 0
+        windows = plan(line.new, line.left, line.right, self._size, self._context)
+        for number, window in enumerate(windows):
+            with torch.no_grad():
+                latents[..., line.left + window.first : line.left + window.first + window.new] = self._solve(
+                    run, latents, window, number
+                )
+                last = number == len(windows) - 1
+                # What the next window's first frames reach into waits for them, so that no seam lies between windows.
+                reached = (window.first + window.new - self.model.codec.receptive_frames) * self._hop
+                end = parts.new if last else min(parts.new, reached)
+                if end <= done:
+                    continue
+                audio = self._decode(line, latents, done, end)
+            if request.match_level:
+                level = self._level(level, parts, audio, done, last)
+            yield Piece(done, self._fitted(level, parts, audio, done, last), 1 / line.gain, request.steps, name)
+            done = end
+        if parts.rest is not None:
+            yield Piece(done, parts.rest, 1.0, 0, name)
+
+    def _solve(self, run: _Run, latents: Tensor, window: Window, number: int) -> Tensor:
+        """The new frames `[1, C, new]` of one window, given the line as far as it is made."""
+        request, denoiser = run.request, self.model.denoiser
+        begin = run.line.left + window.start
+        x_bar = latents[..., begin : begin + window.left + window.new + window.right]
+        classes = None if request.classes is None else torch.from_numpy(request.classes)
+        sources = Sources(x_bar, window.left, window.right, self._embedder, run.style, None, classes)
+        # A take from nothing goes on from itself: after its first window there is a context.
+        task = self._tasks["continuation"] if window.left and not run.task.needs | run.task.also else run.task
+        z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number))
+        parameters = request.parameters if task is run.task else {}
+        problem = enter(task.problem(sources, z, **parameters), request.regime, denoiser, request.tail)
+
+        def told(i: int, x_0: Tensor) -> None:
+            if run.on_step:
+                run.on_step(i - 1, request.steps)
+            self._stop(run)
+
+        self._stop(run)
+        x_0 = sampler(request.sampler)(
+            denoiser,
+            problem.to(getattr(denoiser, "device", "cpu")),
+            levels(request.steps, problem.t_T),
+            xi=xi_at(request.xi, request.steps),
+            generator=noise.generator(request.seed, number, 1),
+            on_step=told,
+        )
+        return x_0[..., window.left : window.left + window.new].cpu()
+
+    @staticmethod
+    def _stop(run: _Run) -> None:
+        if run.cancelled and run.cancelled():
+            raise CancelledError(f"{run.task.name}: cancelled")
+
+    def _decode(self, line: Line, latents: Tensor, first: int, last: int) -> Audio:
+        """Samples first to last after t0, decoded with as much around them as the decoder looks at."""
+        reach, hop = self.model.codec.receptive_frames, self._hop
+        begin = max(0, line.left + first // hop - reach)
+        end = min(latents.shape[-1], line.left - (-last // hop) + reach)
+        origin = (line.left - begin) * hop
+        audio = self.model.codec.decode(latents[..., begin:end], begin)[0, :, origin + first : origin + last]
+        return np.ascontiguousarray(audio.cpu().numpy().astype(np.float32) / np.float32(line.gain))
+
+    def _level(self, level: Level, parts: Parts, audio: Audio, done: int, last: bool) -> Level:
+        """The match at t0 holds throughout; towards what follows it changes over the last piece."""
+        rate = self.sample_rate
+        start = level.end_db
+        if done == 0 and parts.before is not None:
+            start = level_step_db(parts.before[:, -rate:], audio[:, :rate], rate)
+        end = start
+        if last and parts.after is not None:
+            end = level_step_db(parts.after[:, :rate], audio[:, -rate:], rate)
+        return Level(start, end)
+
+    def _fitted(self, level: Level, parts: Parts, audio: Audio, done: int, last: bool) -> Audio:
+        """A decoded piece at its level, joined to what lies beside the whole take."""
+        audio = level.apply(audio)
+        fade = min(round(FADE_S * self.sample_rate), audio.shape[1] // 2)
+        if done == 0 and parts.before is not None:
+            audio = joined(parts.before, audio, fade)
+        if last and parts.after is not None:
+            audio = joined_before(audio, parts.after, fade)
+        return audio
+
+    def _style(self, request: Request) -> Tensor | None:
+        """Latents of the wanted style, at the model's loudness."""
+        audio = request.audio("style")
+        if audio is None:
+            return None
+        if audio.shape[1] < self._hop:
+            raise EngineError(f"style: got {audio.shape[1]} samples; give audio of at least a second")
+        audio = audio[:, : self._size * self._hop]
+        return encode(self.model.codec, audio * np.float32(gain_to(self.model.spec.reference_lufs, [audio], self.sample_rate)))
+
+    def _seconds(self, frames: int) -> float:
+        return frames * self._hop / self.sample_rate

@@ -1,0 +1,392 @@
+"""The engine on an exact Gaussian denoiser and an orthonormal codec: nothing trained, every answer known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import fft
+from torch import Tensor
+
+from segue.engine import backends as home
+from segue.engine.backends import known_answer_error, make
+from segue.engine.engine import CancelledError, Engine, EngineError, Piece, Request
+from segue.engine.gaussian import Gaussian, ar1
+from segue.engine.measure import loudness, loudness_step_lu, step_over_material
+from segue.engine.models.dit import DitSpec
+from segue.engine.models.spec import Model, ModelSpec
+from segue.engine.shapes import constant_power, crossfade, plan
+
+RATE, HOP, SIZE = 8000, 80, 60
+CONTEXT = 24  # 0.4 of the window
+MATRIX = torch.from_numpy(fft.dct(np.eye(2 * HOP), norm="ortho", axis=0)).float()
+
+
+@dataclass(frozen=True)
+class Framewise:
+    """An orthonormal transform of each frame of 2 x 80 samples; exact both ways."""
+
+    rate: int = RATE
+    hop: int = HOP
+    audio_channels: int = 2
+    latent_dim: int = 2 * HOP
+    receptive_frames: int = 2
+
+    def encode(self, audio: Tensor) -> Tensor:
+        frames = audio.reshape(*audio.shape[:2], -1, HOP).transpose(1, 2).flatten(2)
+        return (frames @ MATRIX.T).mT
+
+    def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
+        frames = z.mT @ MATRIX
+        return frames.reshape(*frames.shape[:2], 2, HOP).transpose(1, 2).flatten(2)
+
+
+@dataclass(frozen=True)
+class Stretchy:
+    """A Gaussian denoiser for windows of any length."""
+
+    rho: float = 0.9
+    scale: float = 0.1
+    per_frame_t: bool = True
+    channels: int = 2 * HOP
+
+    def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
+        return x_t @ jacobian(self, x_t.shape[-1], tuple(t.flatten().tolist()), t.ndim).mT
+
+    def vjp(self, x_t: Tensor, t: Tensor, g: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        J = jacobian(self, x_t.shape[-1], tuple(t.flatten().tolist()), t.ndim)
+        return x_t @ J.mT, g @ J
+
+
+@lru_cache(maxsize=512)
+def jacobian(denoiser: Stretchy, frames: int, t: tuple[float, ...], ndim: int) -> Tensor:
+    world = Gaussian(denoiser.scale**2 * ar1(frames, denoiser.rho))
+    return world.jacobian(torch.tensor([t] if ndim == 2 else list(t), dtype=torch.float64)).float()
+
+
+def model(**parts: Any) -> Model:
+    spec = ModelSpec("toy", denoiser=DitSpec(channels=2 * HOP), window_s=SIZE * HOP / RATE, reference_lufs=-18.0)
+    return Model(spec, **{"codec": Framewise(), "denoiser": Stretchy(), "source": "test", "sha256": "", **parts})
+
+
+ENGINE = Engine(make("eager", model()))
+
+
+def music(seconds: float, seed: int = 0, gain: float = 0.2) -> NDArray[np.float32]:
+    """Noise and two tones."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    tones = np.sin(2 * np.pi * 330 * t) + np.sin(2 * np.pi * (441 + 50 * seed) * t)
+    x = gain * (0.3 * tones + 0.3 * rng.standard_normal((2, len(t))))
+    return x.astype(np.float32)
+
+
+def request(task: str, seconds: float, **fields: Any) -> Request:
+    new = round(seconds * RATE)
+    sources: dict[str, Any] = {
+        "continuation": {"left": music(1.0)},
+        "infill": {"left": music(1.0), "right": music(1.0, 1)},
+        "regenerate": {"left": music(1.0), "middle": music(seconds, 2)},
+        "renoise": {"left": music(1.0), "middle": music(seconds, 2), "right": music(1.0, 1)},
+        "transition": {
+            "left": music(1.0),
+            "middle": music(seconds, 2),
+            "middle_right": music(seconds, 3),
+            "right": music(1.0, 3),
+        },
+        "loop": {"middle": music(seconds)},
+        "style": {"left": music(1.0), "style": music(0.5, 4)},
+        "generate": {},
+    }
+    return Request(task, new, **{**sources[task], **fields})
+
+
+ALL = ("continuation", "infill", "regenerate", "renoise", "transition", "loop", "style", "generate")
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3333, 1.7])
+@pytest.mark.parametrize("task", ALL)
+def test_every_task_gives_as_much_as_was_asked_for(task: str, seconds: float) -> None:
+    seconds = max(seconds, 0.25) if task == "loop" else seconds
+    pieces = list(ENGINE.pieces(request(task, seconds)))
+    ends = [0, *np.cumsum([piece.audio.shape[1] for piece in pieces]).tolist()]
+    assert [piece.start for piece in pieces] == ends[:-1]
+    assert ends[-1] == round(seconds * RATE)
+    for piece in pieces:
+        assert piece.audio.dtype == np.float32
+        assert np.isfinite(piece.audio).all()
+        assert piece.audio.std() > 1e-3
+
+
+@pytest.mark.parametrize("task", ALL)
+@pytest.mark.parametrize("name", ["ddim", "ddpm"])
+def test_equal_requests_give_equal_bytes_and_seeds_differ(task: str, name: str) -> None:
+    a, b, other = (ENGINE.take(request(task, 0.8, seed=seed, sampler=name)) for seed in (1, 1, 2))
+    assert a.tobytes() == b.tobytes()
+    assert np.abs(a - other).max() > 1e-3
+
+
+def test_global_random_state_is_neither_read_nor_moved() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    a = ENGINE.take(request("continuation", 0.3, sampler="ddpm"))
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(1)
+    assert np.array_equal(a, ENGINE.take(request("continuation", 0.3, sampler="ddpm")))
+
+
+@pytest.mark.parametrize("regime", ["clean", "guided", "tail"])
+def test_regimes_make_different_takes_and_xi_acts_where_it_should(regime: str) -> None:
+    with_xi, without = (ENGINE.take(request("infill", 0.4, regime=regime, xi=xi)) for xi in (0.3, 0.0))
+    assert np.array_equal(with_xi, without) == (regime == "clean")
+    if regime != "clean":
+        assert np.abs(with_xi - ENGINE.take(request("infill", 0.4, xi=0.3))).max() > 1e-3
+
+
+def test_a_style_pulls() -> None:
+    """Towards a style that is louder in its latents than the context, in the clean regime too."""
+    loud = replace(model(), spec=replace(model().spec, reference_lufs=None))
+    engine = Engine(make("eager", loud))
+    fields = {"style": music(0.5, 4, gain=2.0), "match_level": False, "steps": 20}
+    pulled, plain = (engine.take(request("style", 0.3, xi=xi, **fields)) for xi in (0.3, 0.0))
+    assert pulled.std() > 1.02 * plain.std()
+
+
+def test_the_seam_is_no_rougher_than_the_music() -> None:
+    left = music(1.0)
+    for seed in range(5):
+        take = ENGINE.take(request("continuation", 1.0, seed=seed))
+        assert step_over_material(np.concatenate([left, take], axis=1), left.shape[1], RATE) <= 1.0
+
+
+def test_both_seams_of_an_infill() -> None:
+    r = request("infill", 0.4, seed=3)
+    assert r.left is not None
+    assert r.right is not None
+    heard = np.concatenate([r.left, ENGINE.take(r), r.right], axis=1)
+    for frame in (r.left.shape[1], r.left.shape[1] + r.new_frames):
+        assert step_over_material(heard, frame, RATE) <= 1.0
+
+
+def test_a_loop_closes_and_keeps_its_phrase() -> None:
+    r = request("loop", 1.5)
+    take = ENGINE.take(r)
+    assert r.middle is not None
+    bridge = r.new_frames // 4
+    assert np.array_equal(take[:, bridge:], r.middle[:, bridge:])
+    assert np.abs(take[:, :bridge] - r.middle[:, :bridge]).max() > 0.01
+    assert step_over_material(np.concatenate([take, take], axis=1), take.shape[1], RATE) <= 1.0
+    heard = np.concatenate([r.middle, take], axis=1)
+    assert step_over_material(heard, take.shape[1], RATE) <= 1.0
+
+
+def test_a_long_take_has_no_seam_between_windows() -> None:
+    """With a decoder that really looks around, the pieces of many windows are the decode of the whole line."""
+    taps = torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1])
+
+    @dataclass(frozen=True)
+    class Smeared(Framewise):
+        def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
+            padded = torch.nn.functional.pad(z, (2, 2))
+            smeared = sum(w * padded[..., i : i + z.shape[-1]] for i, w in enumerate(taps))
+            assert isinstance(smeared, Tensor)
+            gain = 1 + ((torch.arange(z.shape[-1]) + frame_offset) % 7) / 7  # depends on the absolute frame
+            return super().decode(smeared * gain)
+
+    class Watched(Engine):
+        line: Tensor
+
+        def _decode(self, line: Any, latents: Tensor, first: int, last: int) -> Any:
+            self.line, self.left, self.gain = latents.clone(), line.left, line.gain
+            return super()._decode(line, latents, first, last)
+
+    engine = Watched(make("eager", model(codec=Smeared())))
+    take = engine.take(request("continuation", 1.7, match_level=False))
+    whole = Smeared().decode(engine.line)[0].numpy()[:, engine.left * HOP :][:, : take.shape[1]] / engine.gain
+    fade = round(0.02 * RATE)
+    np.testing.assert_allclose(take[:, fade:], whole[:, fade:], atol=2e-6)
+
+
+def test_a_later_window_follows_from_the_one_before() -> None:
+    """Latents at a border between windows are correlated as the world is, not independent."""
+    rho = 0.99
+    engine = Engine(make("eager", model(denoiser=Stretchy(rho=rho, scale=0.3))))
+    take = engine.take(request("continuation", 3.0, steps=8, match_level=False))
+    frames = Framewise().encode(torch.from_numpy(take)[None])[0]
+    border = (SIZE - CONTEXT) * 2
+    a, b = frames[:, border - 1], frames[:, border]
+    assert float((a * b).sum() / (a.norm() * b.norm())) > 0.8
+
+
+def test_generate_goes_on_from_itself() -> None:
+    engine = Engine(make("eager", model(denoiser=Stretchy(rho=0.99, scale=0.3))))
+    take = engine.take(Request("generate", 3 * SIZE * HOP, steps=8))
+    frames = Framewise().encode(torch.from_numpy(take)[None])[0]
+    a, b = frames[:, SIZE - 1], frames[:, SIZE]
+    assert float((a * b).sum() / (a.norm() * b.norm())) > 0.8
+
+
+@pytest.mark.parametrize("gain", [0.001, 0.02, 1.0])
+def test_level_follows_the_context(gain: float) -> None:
+    left = music(1.5, gain=gain)
+    take = ENGINE.take(Request("continuation", 2 * RATE, left=left, seed=5))
+    assert abs(loudness_step_lu(np.concatenate([left, take], axis=1), left.shape[1], RATE)) < 1.5
+
+
+def test_what_the_model_hears_does_not_depend_on_the_input_level() -> None:
+    """Same take, scaled: the context is brought to the reference before it is encoded."""
+    quiet, loud = (ENGINE.take(Request("continuation", RATE // 2, left=music(1.0) * np.float32(g))) for g in (0.1, 1.0))
+    np.testing.assert_allclose(10 * quiet, loud, atol=2e-3 * np.abs(loud).max())
+
+
+def test_an_infill_arrives_at_the_level_of_what_follows() -> None:
+    left, right = music(1.5, gain=0.2), music(1.5, 1, gain=0.35)
+    take = ENGINE.take(Request("infill", RATE, left=left, right=right, match_level=True))
+    end = loudness(take[:, -RATE // 8 :], RATE) - loudness(right[:, :RATE], RATE)
+    assert abs(end) < 2.0
+
+
+def test_a_silent_context_is_no_error() -> None:
+    assert np.isfinite(ENGINE.take(Request("continuation", RATE // 2, left=np.zeros((2, RATE), np.float32)))).all()
+
+
+def test_broken_samples_are_taken_as_silence() -> None:
+    left = music(1.0)
+    left[:, ::7] = np.nan
+    assert np.isfinite(ENGINE.take(Request("continuation", RATE // 2, left=left))).all()
+
+
+def test_regenerate_with_little_noise_stays_near_what_stands_there() -> None:
+    def apart(k: float) -> float:
+        r = request("regenerate", 0.4, parameters={"k": k}, match_level=False, steps=10)
+        assert r.middle is not None
+        return float(np.abs(ENGINE.take(r) - r.middle)[:, 200:].mean())
+
+    assert apart(0.05) < 0.8 * apart(1.0)
+
+
+def test_too_little_context_is_a_sentence() -> None:
+    with pytest.raises(EngineError, match=r"^not enough audio captured: 0\.1 s of 0\.2 s$"):
+        ENGINE.take(Request("continuation", RATE, left=music(0.1)))
+    with pytest.raises(EngineError, match=r"^not enough audio captured: 0\.0 s of 0\.2 s$"):
+        ENGINE.take(Request("continuation", RATE))
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (Request("nothing", RATE), "task: got 'nothing'; one of"),
+        (Request("generate", 0), "got 0 samples of new audio"),
+        (Request("generate", RATE, sampler="euler"), "one of ddim, ddpm"),
+        (Request("generate", RATE, steps=0), "at least 1 step"),
+        (Request("infill", RATE, left=music(1.0)), "infill: needs right, got none"),
+        (Request("continuation", RATE, left=np.zeros(RATE, np.float32)), r"left: got shape \[8000\]"),
+        (Request("regenerate", RATE, left=music(1.0), middle=music(0.5)), "middle has 4000 samples; give 8000"),
+        (replace(request("transition", 0.5), middle_right=music(0.2)), "both must have the length"),
+        (request("regenerate", 0.5, parameters={"k": 2.0}), "k lies between 0 and 1, got 2"),
+        (request("continuation", 0.5, regime="hot"), "one of clean, guided, tail"),
+        (request("infill", 0.5, right=music(0.005)), "right: got 40 samples"),
+        (request("loop", 0.02), "give at least"),
+        (request("style", 0.5, style=music(0.005)), "style: got 40 samples"),
+    ],
+)
+def test_a_bad_request_is_a_sentence(bad: Request, sentence: str) -> None:
+    with pytest.raises(EngineError, match=sentence):
+        ENGINE.take(bad)
+
+
+def test_steps_are_told_and_cancelling_stops_at_once() -> None:
+    told: list[tuple[int, int]] = []
+    long = request("continuation", 1.0, steps=3)
+    pieces = ENGINE.pieces(long, on_step=lambda i, n: told.append((i, n)))
+    assert isinstance(next(pieces), Piece)
+    assert told == [(0, 3), (1, 3), (2, 3)]
+    list(pieces)
+    windows = len(told) // 3
+    assert windows == len(plan(100 + 4, 100, 0, SIZE, CONTEXT)) == 3
+    told.clear()
+    with pytest.raises(CancelledError):
+        list(ENGINE.pieces(long, on_step=lambda i, n: told.append((i, n)), cancelled=lambda: len(told) == 4))
+    assert len(told) == 4
+
+
+def test_every_piece_says_where_it_comes_from() -> None:
+    a = list(ENGINE.pieces(request("continuation", 1.0)))
+    assert {piece.context_hash for piece in a} == {a[0].context_hash}
+    assert next(ENGINE.pieces(request("continuation", 1.0, left=music(1.0, 1)))).context_hash != a[0].context_hash
+    assert a[0].steps == 4
+    assert a[0].gain == pytest.approx(10 ** ((loudness(music(1.0)[:, -60 * HOP :], RATE) + 18) / 20), rel=1e-5)
+
+
+def test_seconds_of_the_window() -> None:
+    assert pytest.approx(SIZE * HOP / RATE) == ENGINE.window_s
+    assert pytest.approx(CONTEXT * HOP / RATE) == ENGINE.context_min_s
+    assert ENGINE.new_frames == (SIZE - CONTEXT - 4) * HOP
+    ENGINE.warm_up()
+    assert len(list(ENGINE.pieces(Request("continuation", ENGINE.new_frames, left=music(1.0))))) == 1
+
+
+@given(st.integers(1, 600), st.integers(0, 200), st.integers(0, 200), st.integers(20, 100))
+@settings(max_examples=200)
+def test_plan(new: int, left: int, right: int, size: int) -> None:
+    """Windows lie end to end, fit, keep their context, and only the last one reaches what follows."""
+    context = round(0.4 * size)
+    windows = plan(new, left, right, size, context)
+    assert windows[0].first == 0
+    for a, b in pairwise(windows):
+        assert b.first == a.first + a.new
+        assert a.right == 0
+    assert windows[-1].first + windows[-1].new == new
+    for window in windows:
+        assert window.new >= 1
+        assert window.left + window.new + window.right <= size
+        assert window.left >= min(left + window.first, context if not window.right else size // 4)
+        assert window.left <= left + window.first
+    assert windows[-1].right >= min(right, size // 4)
+    assert windows[-1].right <= right
+
+
+def test_constant_power() -> None:
+    f_out, f_in = constant_power(1000)
+    np.testing.assert_allclose(f_out**2 + f_in**2, 1, atol=1e-6)
+    assert f_out[0] > 0.999
+    assert f_in[-1] > 0.999
+    x = np.ones((2, 10), np.float32)
+    np.testing.assert_allclose(crossfade(x, x), np.tile(sum(constant_power(10)), (2, 1)))
+
+
+def test_a_backend_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    def noisy(m: Model, device: str) -> Model:
+        return make("eager", replace(m, denoiser=Stretchy(rho=0.1)))
+
+    monkeypatch.setattr(home, "noisy", noisy, raising=False)
+    monkeypatch.setattr(
+        "segue.engine.registry.entry_points", lambda group: [EntryPoint("noisy", f"{home.__name__}:noisy", group)]
+    )
+    with pytest.raises(ValueError, match="noisy: differs from eager by"):
+        make("noisy", model())
+    assert known_answer_error(make("eager", model()), make("eager", model())) == 0.0
+    with pytest.raises(ValueError, match="one of eager"):
+        make("nothing", model())
+
+
+def test_eager_pullback_is_the_vjp() -> None:
+    made = make("eager", model())
+    g = torch.Generator().manual_seed(0)
+    x, c = torch.randn(2, 1, 2 * HOP, 12, generator=g)
+    t = torch.rand(1, 12, generator=g)
+    v, pull = made.denoiser.pullback(x, t)  # type: ignore[attr-defined]
+    expected = made.denoiser.vjp(x, t, c)
+    assert expected is not None
+    torch.testing.assert_close(v, expected[0])
+    torch.testing.assert_close(pull(c), expected[1])
