@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import segue
-from segue.engine import tasks
+from segue.engine import backends, tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -42,5 +42,6 @@ def test_extras_and_version():
     assert segue.__version__ in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_built_in_tasks_are_registered_like_anyones():
-    assert PROJECT["project"]["entry-points"]["segue.tasks"] == tasks.BUILT_IN
+def test_built_in_parts_are_registered_like_anyones():
+    registered = PROJECT["project"]["entry-points"]
+    assert registered == {tasks.GROUP: tasks.BUILT_IN, backends.GROUP: backends.BUILT_IN}
