@@ -62,6 +62,8 @@ class Client(ServerMethods):
         self._jobs = itertools.count(random.Random().randrange(1, 2**30))
         self._asked_for: dict[int, str] = {}
         self._thread = threading.Thread(target=self._receive, name="segue client", daemon=True)
+        if listen:  # before anything else that is sent, so that no answer is missed
+            self.send("/segue/notify")
         self._thread.start()
 
     def __enter__(self) -> Client:
@@ -207,7 +209,7 @@ class Client(ServerMethods):
             self._events.extend(kept)
 
     def _receive(self) -> None:
-        renewed = float("-inf")
+        renewed = time.monotonic()
         while not self._closed.is_set():
             if self._listen and time.monotonic() - renewed >= RENEW:
                 renewed = time.monotonic()

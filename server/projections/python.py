@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from segue.server.commands import SPECS, Arg, Kind, Spec
 
 _PYTHON = {"i": "int", "f": "float", "s": "str", "b": "bool", "h": "int", "d": "float"}
-_BY_HAND = {"ping", "notify", "status", "jobs"}  # answered in a form of their own; they stand in client.py
+BY_HAND = {"ping", "notify", "status", "jobs"}  # answered in a form of their own; they stand in client.py
 
 _HEAD = '''"""The server's addresses as methods: made by `python -m segue.server.projections`, not by hand."""
 
@@ -61,7 +61,7 @@ def module(specs: Sequence[Spec] = SPECS) -> str:
         if spec.reply not in ("", spec.address) and not spec.per_deck
     )
     deck = [_method(spec) for spec in received if spec.per_deck]
-    server = [_method(spec) for spec in received if not spec.per_deck and spec.name not in _BY_HAND]
+    server = [_method(spec) for spec in received if not spec.per_deck and spec.name not in BY_HAND]
     return _HEAD.format(replies="\n".join(moved)) + _DECK + "".join(deck) + _SERVER + "".join(server)
 
 

@@ -1,0 +1,145 @@
+"""The vocabulary as pages: docs/OSC.md and docs/MIDI.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from segue.server.commands import CODES, DECKS, PORT, SPECS, Arg, Kind, Spec
+from segue.server.control.midi import CHANNEL_MODE, Binding, default_map, dump_map
+from segue.server.control.packets import MAX_ARGS, MAX_BYTES, MAX_DEPTH, MAX_MESSAGES
+from segue.server.events import FAILURES, LEASE, MAX_CLIENTS
+
+_MADE = "<!-- made by `python -m segue.server.projections`; the table is server/commands.py -->\n"
+_TYPES = {"i": "int", "f": "float", "s": "string", "b": "0 or 1", "h": "int64", "d": "double"}
+
+_OSC_HEAD = f"""# OSC
+
+{_MADE}
+The server listens on port {PORT}, on UDP and on TCP (framed by length, by SLIP, or bare: the first byte decides). From a shell:
+
+```
+oscsend localhost {PORT} /segue/deck/1/continue sf beats 8
+segue send deck/1/continue beats 8 --wait playing
+```
+
+* **Decks** count from 1; there are {DECKS}. Below, `{{deck}}` stands for the number.
+* **A verb** fires with no argument, `T`, `I`, nil or a number that is not 0. A single `0` is a button let go and does nothing.
+* **Options** are names and values in turn, in any order, after the arguments: `,sfsi beats 8.0 seed 42`. Arguments may be named
+  too.
+* **A value** that is sent sets; the address alone asks, and the answer has the same address.
+* **Numbers** may be ints, floats, bools or text that reads as a number. Outside its range a value is refused with a sentence.
+* **Patterns** of OSC 1.0 and 1.1 work: `/segue/deck/*/gain`, `/segue/deck/[12]/stop`, `/segue/deck/{{1,2}}/k`, `//stop`.
+* **Time tags**: a message in a bundle takes effect when its tag says; on a verb that makes a take, that is when the take becomes
+  audible. A tag in the past is carried out at once and answered by `/segue/late`; one over 60 s ahead is refused.
+* **Answers** go to the port that asked. `/segue/notify` leases all events for {LEASE:g} s and begins with the state of all;
+  send it again every ten seconds or so. Where another port receives: `/segue/notify 9000`. At most {MAX_CLIENTS} clients listen.
+* **Failures** come as `/segue/fail ,ssi address sentence code`, at most {FAILURES} a second to one sender, then their count.
+* **Bounds**: {MAX_BYTES} bytes a packet, {MAX_ARGS} arguments a message, {MAX_MESSAGES} messages a bundle, bundles {MAX_DEPTH}
+  deep. Arrays are flattened. The types are `i f s b h d t S c r m T F N I [ ]`.
+
+## Options of verbs that make a take
+
+"""
+
+_MIDI_HEAD = f"""# MIDI
+
+{_MADE}
+MIDI needs the extra `midi` (`pip install "segue[midi]"`). Every input whose name matches the port pattern is opened, also one
+that is plugged in later, on ALSA or JACK. A message makes the same command as OSC would.
+
+* A **note** presses a verb's button; note off, or velocity 0, lets it go.
+* A **controller** sets a value between the two ends of its range; on a verb it is a pedal, down from 64 on.
+* Controllers from {CHANNEL_MODE} on are channel mode messages: "all sound off" and "all notes off" are panic at any value.
+
+| MIDI | address | range |
+|---|---|---|
+"""
+
+_MIDI_TAIL = """
+Another map is a YAML file with lines of the same form; `channel` (1 to 16) may be added, and any address is good:
+
+```yaml
+{map}```
+"""
+
+_CHAPTERS = (
+    ("Verbs of a deck", Kind.VERB, True),
+    ("Values of a deck", Kind.VALUE, True),
+    ("Values of the server", Kind.VALUE, False),
+    ("Actions of the server", Kind.ACTION, False),
+    ("Sent by the server", Kind.EVENT, None),
+)
+
+
+def osc(specs: Sequence[Spec] = SPECS) -> str:
+    """The text of docs/OSC.md."""
+    common = _common(specs)
+    chapters = [
+        _chapter(title, [s for s in specs if s.kind is kind and per_deck in (None, s.per_deck)], common)
+        for title, kind, per_deck in _CHAPTERS
+    ]
+    codes = "".join(f"| {number} | {word} |\n" for word, number in CODES.items())
+    shared = _table([("option", arg) for arg in common])
+    return f"{_OSC_HEAD}{shared}{''.join(chapters)}\n## Codes of failures\n\n| code | reason |\n|---|---|\n{codes}"
+
+
+def _common(specs: Sequence[Spec]) -> list[Arg]:
+    """Options that every verb with a seed has: said once."""
+    takes = [spec for spec in specs if any(option.name == "seed" for option in spec.options)]
+    return [arg for arg in takes[0].options if all(arg in spec.options for spec in takes)] if takes else []
+
+
+def midi(decks: int = DECKS) -> str:
+    """The text of docs/MIDI.md."""
+    bindings = default_map(decks)
+    rows = "".join(f"| {one.kind} {one.number} | `{one.address}` | {_ends(one)} |\n" for one in bindings)
+    return _MIDI_HEAD + rows + _MIDI_TAIL.format(map=dump_map(bindings[:3] + bindings[-3:]))
+
+
+def _ends(one: Binding) -> str:
+    return "" if one.low is None or one.high is None else f"{one.low:g} to {one.high:g}"
+
+
+def _chapter(title: str, specs: Iterable[Spec], common: Sequence[Arg]) -> str:
+    return f"\n## {title}\n\n" + "\n".join(_section(spec, common) for spec in specs)
+
+
+def _section(spec: Spec, common: Sequence[Arg]) -> str:
+    tags = f" `,{spec.types}`" if spec.types else ""
+    answer = f" Answered by `{spec.reply}`." if spec.reply and spec.reply != spec.address else ""
+    makes_take = bool(common) and all(arg in spec.options for arg in common)
+    more = " Takes the options above." if makes_take else ""
+    own = [arg for arg in spec.options if not (makes_take and arg in common)]
+    rows = [("argument", arg) for arg in spec.args] + [("option", arg) for arg in own] + [("answer", arg) for arg in spec.returns]
+    heading = f"### `{spec.address}`{tags}\n\n{spec.doc[0].upper()}{spec.doc[1:]}.{answer}{more}\n"
+    return f"{heading}\n{_table(rows)}" if rows else heading
+
+
+def _table(rows: Sequence[tuple[str, Arg]]) -> str:
+    lines = (
+        f"| {kind} | `{arg.name}` | {_TYPES[arg.type]} | {_range(arg)} | {_default(arg)} | {arg.doc} |\n" for kind, arg in rows
+    )
+    return "| | name | type | range | default | |\n|---|---|---|---|---|---|\n" + "".join(lines)
+
+
+def _range(arg: Arg) -> str:
+    unit = f" {arg.unit}" if arg.unit else ""
+    if arg.choices:
+        return " ".join(arg.choices)
+    if arg.low is None and arg.high is None:
+        return unit.strip()
+    if arg.high is None:
+        return f"from {arg.low:g}{unit}"
+    return f"{_short(arg.low)} to {_short(arg.high)}{unit}"
+
+
+def _short(bound: float | None) -> str:
+    return "any" if bound is None else "2³¹ - 1" if bound == 2**31 - 1 else f"{bound:g}"
+
+
+def _default(arg: Arg) -> str:
+    if arg.required:
+        return "required"
+    if arg.default is None:
+        return ""
+    return str(int(arg.default)) if isinstance(arg.default, bool) else str(arg.default)
