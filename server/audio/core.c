@@ -336,8 +336,8 @@ static void see_slots(segue_deck *d)
 
 static int bank_holds(const segue_header *h, segue_bank *b, int64_t file, int64_t position)
 {
-    int64_t written = LOAD(&b->written);
-    return b->file == file && position < written && position >= most(b->start, LOAD(&b->reserved) - h->feed_frames);
+    if (LOAD(&b->file) != file || position >= LOAD(&b->written)) return 0;
+    return position >= most(b->start, LOAD(&b->reserved) - h->feed_frames) && LOAD(&b->file) == file;
 }
 
 static void tape_read(segue_header *h, segue_deck *d, segue_tape *t, const float *in, int64_t frame, int64_t n, float *to[2])

@@ -7,6 +7,7 @@ Audio is float32, [2, frames].
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -392,14 +393,15 @@ class Segment:
     def request_file(self, deck: int, path: str, position: int = 0) -> int:
         """Asks the feeder for a file, ready at `position` (frames of the stream's rate); "" ejects; control. Returns a ticket."""
         m = self._deck(deck).mailbox
-        if len(path.encode()) >= layout.constants()["SEGUE_PATH"]:
+        name = os.fsencode(path)
+        if len(name) >= layout.constants()["SEGUE_PATH"]:
             raise ValueError(
                 f"load: a path of at most {layout.constants()['SEGUE_PATH'] - 1} bytes, got {len(path.encode())}; move the file"
             )
         sequence = int(m.sequence) | 1
         self._store("sequence", sequence, m)
         self._fence()
-        m.path, m.position = path.encode(), position
+        m.path, m.position = name, position
         self._fence()
         self._store("sequence", sequence + 1, m)
         return sequence + 1
@@ -451,6 +453,22 @@ class Segment:
     def view(self, offset: int, frames: int) -> Audio:
         """The memory itself as [2, frames]; audio."""
         return self._view(offset, frames)
+
+    def store(self, struct: Any, name: str, value: int) -> None:
+        """An ordered write of one 64-bit field; audio, feeder."""
+        self._store(name, value, struct)
+
+    def fence(self) -> None:
+        """Keeps what was written before it before what is written after it; audio, feeder."""
+        self._fence()
+
+    def file_request(self, struct: Any) -> tuple[int, str, int] | None:
+        """(ticket, path, position) of a deck's last request; None while it is being written; feeder."""
+        m = struct.mailbox
+        before = self._load("sequence", m)
+        path, position = self._ffi.string(m.path).decode(errors="surrogateescape"), int(m.position)
+        self._fence()
+        return (before, path, position) if before % 2 == 0 and before == self._load("sequence", m) else None
 
     def _view(self, offset: int, frames: int) -> Audio:
         key = (int(offset), int(frames))
