@@ -100,10 +100,11 @@ def _unknown(address: str, table: Table) -> CommandError:
         return CommandError("no-such-deck", f"there is no deck {int(asked[2])}: decks are {min(decks)} to {max(decks)}")
     if is_pattern(address):
         return CommandError("unknown-address", f"pattern {address[:64]} matches no address: segue commands lists them")
-    return CommandError("unknown-address", f"unknown address {address[:64]}: {_advice(address, table)}")
+    return CommandError("unknown-address", f"unknown address {address[:64]}: {_advice(address[:64], tuple(table))}")
 
 
-def _advice(address: str, table: Table) -> str:
-    alike = [known for known in table if known[:3] == address[:3] and abs(len(known) - len(address)) <= 2]
-    close = difflib.get_close_matches(address[:64], alike, n=1, cutoff=0.8)
+@lru_cache(maxsize=256)  # a sender that has it wrong has it wrong every time
+def _advice(address: str, table: tuple[str, ...]) -> str:
+    alike = [known for known in table if abs(len(known) - len(address)) <= 2]
+    close = difflib.get_close_matches(address, alike, n=1, cutoff=0.8)
     return f"did you mean {close[0]}?" if close else "segue commands lists them"
