@@ -111,7 +111,7 @@ class Conductor:
         if spec.kind is Kind.ACTION and spec.name in self._answers:
             self._answer(spec, bound, command, at)
             return
-        early = round(HANDOVER_S * self._segment.rate) + (lead(self.session.world) if spec.name in TASKS else 0)
+        early = round(HANDOVER_S * self._segment.rate) + self._preparation(spec, deck, bound)
         if command.time is None or at - early <= self._segment.frame:
             self._carry_out(spec, deck, bound, command, at)
             return
@@ -119,6 +119,13 @@ class Conductor:
             self._waiting.add(at - early, (spec, deck, bound, command, at))
         except QueueFullError as error:
             self.events.fail(command, command.address, str(error), "queue-full")
+
+    def _preparation(self, spec: Spec, deck: int | None, bound: dict[str, Value]) -> int:
+        """Frames that a verb's take needs to be made."""
+        if deck is None or spec.name not in TASKS:
+            return 0
+        world = self.session.world
+        return lead(world, int({**world.deck(deck).values, **bound}["steps"] or 4))
 
     def _carry_out(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
         moment = self.moment()

@@ -50,8 +50,8 @@ def entry_of(world: World, take: Take, moment: Moment) -> int | None:
     if take.complete:
         ready = take.have - t1 > take.fade + SHORTEST_S * world.rate or late
     else:
-        expected = moment.frame + max(0, world.pace.cost)
-        ready = sustained(t1, take.have, t1 + needed(take), expected, world.pace)
+        pace = world.pace_at(take.job.steps)
+        ready = sustained(t1, take.have, t1 + needed(take), moment.frame + pace.cost, pace)
     if not ready:
         return None
     if late:

@@ -358,7 +358,8 @@ class Session:
                 if take.entry is None:
                     yield from self._fail(take, sentence, code)
             case Piece():
-                self._measure(event)
+                if event.steps:
+                    self._measure(event)
                 take.pieces.append((event.start, event.audio))
                 take.made = event.start + event.audio.shape[1]
                 take.seconds += event.seconds
@@ -370,9 +371,10 @@ class Session:
                 yield from advance(self.world, take, moment)
 
     def _measure(self, piece: Piece) -> None:
-        old = self.world.pace
+        expected = self.world.pace_at(piece.steps)
         cost = round(piece.seconds * self.world.rate)
-        self.world.pace = Pace(round(old.cost + PACE_WEIGHT * (cost - old.cost)), old.piece)
+        self.world.pace = Pace(round(expected.cost + PACE_WEIGHT * (cost - expected.cost)), expected.piece)
+        self.world.pace_steps = max(1, piece.steps)
 
     # -- time
 

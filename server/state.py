@@ -162,6 +162,7 @@ class World:
     context: int = 0
     context_min: int = 0
     pace: Pace = field(default_factory=lambda: Pace(44_100, 154_350))
+    pace_steps: int = 4  # the steps that the pace was measured with
     next_job: int = 1
     next_play: int = 1
 
@@ -174,6 +175,10 @@ class World:
     def deck(self, number: int) -> Deck:
         """A deck by its number."""
         return self.decks[number - 1]
+
+    def pace_at(self, steps: int) -> Pace:
+        """What a piece is expected to cost with so many steps."""
+        return replace(self.pace, cost=round(self.pace.cost * steps / self.pace_steps))
 
     def pending(self, deck: int | None = None) -> list[Take]:
         """Takes that neither play nor are over, oldest first."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from segue.server.commands import Command, CommandError, Spec, Value
 from segue.server.jobs import FilePart, Job, RingPart, RingThenFile
 from segue.server.state import Deck, Moment, Take, World
+from segue.server.timeline import LEAD_BLOCKS
 
 TASKS = {
     "continue": "continuation",
@@ -55,7 +56,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         quant=quant,
         commit=bool(bound.get("commit", True)),
         due=due,
-        start_at=at if due is None else due - lead(world),
+        start_at=at if due is None else due - lead(world, job.steps),
         asked_at=at,
     )
     if spec.name == "transition":
@@ -83,9 +84,9 @@ def length_of(world: World, bound: Mapping[str, Value], settings: Mapping[str, V
     return frames
 
 
-def lead(world: World) -> int:
-    """Frames before its entry at which a take has to begin."""
-    return round(world.pace.cost * 1.3 + SLACK_S * world.rate)
+def lead(world: World, steps: int) -> int:
+    """Frames before its entry at which a take of so many steps has to begin."""
+    return round(world.pace_at(steps).cost * 1.3 + SLACK_S * world.rate)
 
 
 def _target(world: World, deck: int, bound: Mapping[str, Value]) -> int:
@@ -118,6 +119,18 @@ def begin(world: World, take: Take, moment: Moment) -> None:
     take.submitted = moment.frame
     take.t0 = moment.deck(deck.number).heard
     _BEGIN[take.job.verb](world, take, deck, moment)
+    _fit_steps(world, take, moment)
+
+
+def _fit_steps(world: World, take: Take, moment: Moment) -> None:
+    """Fewer steps where as many as were asked for would miss the take's time."""
+    if take.due is None or take.due <= moment.frame:
+        return
+    step = world.pace_at(1).cost
+    affordable = int((take.due - moment.frame - LEAD_BLOCKS * moment.block) / max(1, step))
+    if affordable < take.job.steps:
+        take.job = replace(take.job, steps=max(1, affordable))
+        take.rung = "fewer-steps"
 
 
 def _context(world: World, deck: Deck, end: int) -> RingPart:
@@ -135,7 +148,7 @@ def _offset(world: World, take: Take, moment: Moment) -> int:
     """Frames between t0 and the entry that is expected, with the margin of a late one."""
     if take.due is not None:
         return max(0, take.due - take.t0)
-    return round(world.pace.cost * 1.5) + 4 * moment.block
+    return round(world.pace_at(take.job.steps).cost * 1.5) + 4 * moment.block
 
 
 def _continue(world: World, take: Take, deck: Deck, moment: Moment) -> None:
@@ -186,7 +199,7 @@ def _known_future(world: World, take: Take, deck: Deck, moment: Moment) -> RingT
         raise CommandError("no-file", f"deck {deck.number} plays no file: {needs}")
     heard = take.t0
     # What will have been heard by then counts: the file is known ahead.
-    take.t0 = take.due if take.due is not None else moment.frame + lead(world)
+    take.t0 = take.due if take.due is not None else moment.frame + lead(world, take.job.steps)
     ahead = take.t0 - heard
     past = max(0, min(world.context - ahead, heard - deck.heard_from))
     if past + ahead < world.context_min:
@@ -217,7 +230,7 @@ def _transition(world: World, take: Take, deck: Deck, moment: Moment) -> None:
         middle = FilePart(deck.file.path, deck.file.position(take.t0), n)
     else:
         left = _context(world, deck, take.t0)
-        n = _offset(world, take, moment) + world.pace.cost + take.length
+        n = _offset(world, take, moment) + world.pace_at(take.job.steps).cost + take.length
     if take.target_position < 0:
         take.target_position = target.position(take.t0)
     if take.target_position + n >= target.frames:

@@ -95,6 +95,15 @@ def test_a_tag_that_cannot_be_kept_is_late_but_sounds(make: Make) -> None:
     assert take[7] == "late"
 
 
+def test_a_near_tag_gets_fewer_steps(make: Make) -> None:
+    stage = make(1.0)
+    stage.play(noise(3.0), 3 * RATE)
+    stage.send("/segue/deck/1/continue", "sec", 1.0, "steps", 8, tag=4.0)
+    submitted = next(iter(stage.conductor.session.world.takes.values()))
+    assert 1 <= submitted.job.steps < 8
+    assert submitted.rung == "fewer-steps"
+
+
 def test_dry_is_bit_identical_around_a_take(make: Make) -> None:
     stage = make(0.2)
     audio = np.random.default_rng(5).normal(0, 0.1, (2, 10 * RATE)).astype(np.float32)
