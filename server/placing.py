@@ -44,7 +44,7 @@ def entry_of(world: World, take: Take, moment: Moment) -> int | None:
     """t1, or None while it has to wait. A due take that is not ready in time goes on to its next place, marked late."""
     now = soonest(moment)
     late = take.due is not None and take.due < now
-    t1 = now if take.due is None or late else take.due
+    t1 = max(now, take.t0) if take.due is None or late else take.due
     if late and take.quant != "off":
         t1 = world.grid.next(now, take.quant)
     if take.complete:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from segue.server.audio.feeder import read_region
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Ring
-from segue.server.jobs import Audio, EngineState, Failed, Finished, Job, Piece, RingPart, Running, WorkerEvent
+from segue.server.jobs import Audio, EngineState, Failed, FilePart, Finished, Job, Piece, RingPart, Running, WorkerEvent
 
 RATE = 44_100
 PERIOD = RATE  # of the repetition, frames
@@ -31,7 +32,18 @@ class FakeRunner:
         if isinstance(job.left, RingPart):
             unit = self._segment.read(Ring.SOUNDED, job.left.deck - 1, job.left.end, PERIOD)
         yield Running(job.id)
+        if isinstance(job.middle, FilePart) and isinstance(job.middle_right, FilePart):
+            yield from self._crossfade(job, job.middle, job.middle_right)
+            return
         for start in range(0, job.new_frames, self._piece):
             frames = np.arange(start, min(start + self._piece, job.new_frames)) % PERIOD
             yield Piece(job.id, start, unit[:, frames], 0.0, job.steps)
+        yield Finished(job.id)
+
+    @staticmethod
+    def _crossfade(job: Job, a: FilePart, b: FilePart) -> Iterator[WorkerEvent]:
+        """A transition as DJs know it: one file into the other, straight."""
+        ramp = np.linspace(0.0, 1.0, job.new_frames, dtype=np.float32)
+        first, second = (read_region(part.path, part.start, part.frames, RATE) for part in (a, b))
+        yield Piece(job.id, 0, (1.0 - ramp) * first + ramp * second, 0.0, job.steps)
         yield Finished(job.id)

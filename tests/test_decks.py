@@ -1,0 +1,110 @@
+"""File decks: loading, transport, transitions between two files, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from fake_runner import RATE, STATE, FakeRunner
+from numpy.typing import NDArray
+from segue.server.config import Config
+from segue.server.stage import Stage
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    made = Stage(Config(), FakeRunner, STATE, 0.3)
+    yield made
+    made.close()
+
+
+def track(folder: Path, name: str, seconds: float, seed: int) -> tuple[str, NDArray[np.float32]]:
+    """A file of noise, and what is in it."""
+    audio = np.random.default_rng(seed).normal(0, 0.1, (2, round(seconds * RATE))).astype(np.float32)
+    path = folder / name
+    soundfile.write(path, audio.T, RATE, subtype="FLOAT")
+    return str(path), audio
+
+
+def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
+    return [args for sent, args in stage.sent if sent == address]
+
+
+def test_a_file_plays_from_its_first_sample_one_block_after_the_message(stage: Stage, tmp_path: Path) -> None:
+    path, audio = track(tmp_path, "a.wav", 6.0, 1)
+    stage.send("/segue/deck/1/load", path)
+    stage.play(None, RATE // 2)
+    assert said(stage, "/segue/deck/1/file") == [(path, 6.0)]
+    stage.send("/segue/deck/1/play")
+    out = stage.play(None, 2 * RATE)
+    np.testing.assert_array_equal(out[:, 256 + 200 : 2 * RATE], audio[:, 200 : 2 * RATE - 256])
+    stage.send("/segue/deck/1/pause")
+    assert not np.any(stage.play(None, RATE)[:, 1024:])
+    stage.send("/segue/deck/1/play")
+    out = stage.play(None, RATE)
+    start = 2 * RATE  # one block late at the pause as at the start
+    np.testing.assert_array_equal(out[:, 512:RATE], audio[:, start + 512 - 256 : start + RATE - 256])
+
+
+def test_a_transition_arrives_in_the_other_file_on_the_sample(stage: Stage, tmp_path: Path) -> None:
+    first, a = track(tmp_path, "a.wav", 30.0, 1)
+    second, b = track(tmp_path, "b.wav", 30.0, 2)
+    stage.send("/segue/deck/1/load", first)
+    stage.send("/segue/deck/2/load", second)
+    stage.play(None, RATE // 2)
+    stage.send("/segue/deck/1/play")
+    stage.play(None, 4 * RATE)
+    stage.send("/segue/deck/1/transition", "to", 2, "at", 5.0, "sec", 2.0)
+    before = stage.frame
+    out = stage.play(None, 8 * RATE)
+    (take,) = said(stage, "/segue/take")
+    t0, t1, offset = int(str(take[2])), int(str(take[3])), int(str(take[4]))
+    assert offset == 0  # the file's future is known: the context ends where the take begins
+    assert t1 == t0
+    fade = round(0.02 * RATE)
+    at = t1 - before
+    position = 4 * RATE + (t1 - before) - 256  # of the first file at t1
+    np.testing.assert_array_equal(out[:, :at], a[:, position - at : position])
+    ramp = np.linspace(0, 1, 2 * RATE, dtype=np.float32)
+    bridge = (1 - ramp) * a[:, position : position + 2 * RATE] + ramp * b[:, 5 * RATE : 7 * RATE]
+    np.testing.assert_allclose(out[:, at + fade : at + 2 * RATE - fade], bridge[:, fade:-fade], atol=1e-6)
+    after = at + 2 * RATE + fade
+    length = out.shape[1] - after
+    np.testing.assert_array_equal(out[:, after:], b[:, 7 * RATE + fade : 7 * RATE + fade + length])
+    assert said(stage, "/segue/deck/2/state")[-1] == ("dry",)
+    assert [args[3] for args in said(stage, "/segue/job")][-1] == "done"
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder"])
+def test_a_bad_file_is_one_sentence_and_the_deck_lives(stage: Stage, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.wav"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("not audio at all, whatever it is called")
+    elif kind == "folder":
+        path.mkdir()
+    stage.send("/segue/deck/1/load", str(path))
+    stage.play(None, RATE // 2)
+    (fail,) = said(stage, "/segue/fail")
+    assert "x.wav" in str(fail[1])
+    assert "\n" not in str(fail[1])
+    good, _ = track(tmp_path, "good.wav", 2.0, 3)
+    stage.send("/segue/deck/1/load", good)
+    stage.play(None, RATE // 2)
+    assert said(stage, "/segue/deck/1/file") == [(good, 2.0)]
+
+
+def test_a_transition_to_a_live_deck_is_refused(stage: Stage) -> None:
+    stage.play(None, 3 * RATE)
+    stage.send("/segue/deck/1/transition", "to", 2)
+    assert said(stage, "/segue/fail")[0][1] == "deck 2 is live: capture a phrase first or load a file"
+
+
+def test_transport_without_a_file_is_refused(stage: Stage) -> None:
+    stage.send("/segue/deck/1/play")
+    stage.send("/segue/deck/1/seek", 3.0)
+    assert [str(a[1]) for a in said(stage, "/segue/fail")] == ["deck 1 has no file: load one"] * 2
