@@ -11,8 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
+
+try:  # Debian splits it off
+    import ensurepip
+except ImportError:
+    ensurepip = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -22,8 +28,13 @@ INPUTS = ("pyproject.toml", "constraints.txt", "setup.py", "tools/set_up.py")
 COMPILED = ("core.c", "core.h", "build_core.py")
 EXTRAS = "midi,eval,dev"
 
-RUN_PACKAGES = {  # Debian package: the file that shows it is there already
-    "python3-venv": "",
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+HEADER = Path(sysconfig.get_path("include")) / "Python.h"
+
+RUN_PACKAGES = {  # Debian package: the file that shows it is there already, or nothing where only dpkg knows
+    f"{VERSION}-venv": ensurepip.__file__ if ensurepip else "",
+    f"{VERSION}-dev": str(HEADER),
     "gcc": "/usr/bin/gcc",
     "libportaudio2": "",
     "jackd2": "/usr/bin/jackd",
@@ -58,7 +69,8 @@ def run(*command: str | Path, **environment: str) -> None:
 
 def fingerprint(extras: str) -> str:
     """A hash of everything that set-up depends on."""
-    digest = hashlib.sha256(f"{sys.version} {extras} {ROOT}".encode())
+    compiler = shutil.which("gcc") or shutil.which("cc"), HEADER.exists()
+    digest = hashlib.sha256(f"{sys.version} {extras} {ROOT} {compiler}".encode())
     for path in [ROOT / name for name in INPUTS] + [ROOT / "server" / "audio" / name for name in COMPILED]:
         digest.update(path.read_bytes() if path.exists() else b"absent")
     return digest.hexdigest()
@@ -70,8 +82,6 @@ def missing_packages(packages: dict[str, str]) -> list[str]:
     def installed(name: str) -> bool:
         if packages[name] and Path(packages[name]).exists():
             return True
-        if name == "python3-venv":
-            return has_venv()
         status = subprocess.run(["dpkg-query", "-W", "-f=${Status}", name], capture_output=True, text=True)
         return status.stdout.endswith("ok installed")
 
@@ -79,7 +89,7 @@ def missing_packages(packages: dict[str, str]) -> list[str]:
 
 
 def has_venv() -> bool:
-    """Whether this Python can make a virtual environment with pip in it (Debian splits that off)."""
+    """Whether this Python can make a virtual environment with pip in it; asked anew, since apt may just have brought it."""
     return subprocess.run([sys.executable, "-c", "import ensurepip, venv"], capture_output=True).returncode == 0
 
 
@@ -107,7 +117,7 @@ def virtual_environment() -> None:
     if PYTHON.exists() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
         return
     if not has_venv():
-        raise SetUpError(f"{sys.executable} cannot make virtual environments; run: sudo apt-get install python3-venv")
+        raise SetUpError(f"{sys.executable} cannot make virtual environments; run: sudo apt-get install {VERSION}-venv")
     say(f"creating {VENV.name} with Python {sys.version.split()[0]}")
     run(sys.executable, "-m", "venv", "--clear", VENV)
 
@@ -140,7 +150,7 @@ def report_callback() -> None:
     """One line where the callback could not be compiled: the server still plays, on its numpy twin."""
     found = subprocess.run([PYTHON, "-c", "import segue.server.audio._core"], capture_output=True, text=True)
     if found.returncode:
-        say("no compiled audio callback: the slower numpy twin will play; install gcc, then run `make setup` again")
+        say(f"no compiled audio callback: the numpy twin will play; install gcc and {VERSION}-dev, then `make setup`")
 
 
 def main() -> int:
