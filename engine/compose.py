@@ -13,7 +13,7 @@ from torch import Tensor
 from segue.engine import measure
 from segue.engine.protocols import Codec
 from segue.engine.request import EngineError, Request
-from segue.engine.shapes import crossfade
+from segue.engine.shapes import Window, crossfade, plan
 from segue.engine.task import Task
 
 Audio = NDArray[np.float32]
@@ -40,12 +40,14 @@ class Parts:
 
 @dataclass(frozen=True)
 class Line:
-    """Latents `[1, C, left + new + right]` at the model's loudness; counts in latent frames. gain: linear, audio to model."""
+    """Latents `[1, C, left + new + right]` at the model's loudness, and the windows that make the new ones.
+
+    Counts are latent frames; frame 0 of the windows is the first new one. gain: linear, audio to model.
+    """
 
     x_bar: Tensor
     left: int
-    new: int
-    right: int
+    windows: tuple[Window, ...]
     gain: float
 
 
@@ -85,7 +87,7 @@ def _wrapped(phrase: Audio, rate: int) -> Parts:
 
 
 def line_of(parts: Parts, codec: Codec, size: int, context: int, reference_lufs: float | None) -> Line:
-    """The parts encoded at the model's loudness; at most size - 1 frames of context on either side are kept.
+    """The parts encoded at the model's loudness, with as much context as windows of `size` frames see of it.
 
     Raises EngineError where there is less than `context` frames of left context, or no frame of right context.
     """
@@ -101,6 +103,9 @@ def line_of(parts: Parts, codec: Codec, size: int, context: int, reference_lufs:
     if after is not None and right < 1:
         raise EngineError(f"right: got {after.shape[1]} samples of what follows; give at least {hop + beyond}, better a second")
     new = made + (0 if after is not None else EDGE)
+    windows = plan(new, left, right, size, context)
+    left = min(left, max(codec.receptive_frames, *(-window.start for window in windows)))
+    right = min(right, max(codec.receptive_frames, windows[-1].right))
     gain = gain_to(reference_lufs, _near(parts, size * hop), codec.rate)
     head = np.zeros((2, 0), np.float32) if before is None or not left else before[:, -left * hop :] * np.float32(gain)
     tail = np.zeros((2, 0), np.float32) if after is None else after[:, : beyond + right * hop] * np.float32(gain)
@@ -109,7 +114,7 @@ def line_of(parts: Parts, codec: Codec, size: int, context: int, reference_lufs:
         x_bar = torch.cat([encode(codec, head), blank, encode(codec, tail[:, beyond:])], dim=-1)
     else:
         x_bar = encode(codec, np.concatenate([head, parts.middle * np.float32(gain), tail], axis=1), left + new + right)
-    return Line(x_bar, left, new, right, gain)
+    return Line(x_bar, left, tuple(windows), gain)
 
 
 def _near(parts: Parts, samples: int) -> list[Audio]:

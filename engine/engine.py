@@ -19,7 +19,7 @@ from segue.engine.protocols import Embedder
 from segue.engine.request import CancelledError, EngineError, Piece, Request
 from segue.engine.samplers import sampler
 from segue.engine.seam import FADE_S, joined, joined_before
-from segue.engine.shapes import Window, plan
+from segue.engine.shapes import Window
 from segue.engine.statistics import Statistics
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import tasks
@@ -29,6 +29,7 @@ __all__ = ["CancelledError", "Engine", "EngineError", "Piece", "Request"]
 CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, Levy et al. 2023)
 
 OnStep = Callable[[int, int], None]
+Classifier = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,18 @@ class _Run:
 class Engine:
     """Runs requests on one model, one at a time. Equal requests give equal bytes on one machine and back-end."""
 
-    def __init__(self, model: Model, embedder: Embedder | None = None) -> None:
-        """model: as `backends.make` gives it. embedder: what the task style measures; statistics of the latents by default."""
+    def __init__(self, model: Model, embedder: Embedder | None = None, classifier: Classifier | None = None) -> None:
+        """model: as `backends.make` gives it. embedder: what the task style measures; statistics of the latents by default.
+
+        classifier: `[B, C, T]` latents to probabilities `[B, m]`, for the task classify.
+        """
         self.model = model
         self.sample_rate = model.codec.rate
         self._hop = model.codec.hop
         self._size = int(model.window_s * self.sample_rate / self._hop)
         self._context = max(1, round(CONTEXT_SHARE * self._size))
         self._embedder = embedder or Statistics(model.codec.latent_dim)
+        self._classifier = classifier
         self._tasks = tasks()
 
     @property
@@ -117,6 +122,8 @@ class Engine:
         levels(request.steps)
         if request.regime not in REGIMES:
             raise ValueError(f"regime: got {request.regime!r}; one of {', '.join(REGIMES)}")
+        if "classes" in task.needs and (self._classifier is None or request.classes is None):
+            raise ValueError(f"{task.name}: needs a classifier and classes, this model brings none; use the task style")
         if not 0 <= request.xi < float("inf"):
             raise ValueError(f"xi: got {request.xi:g}; a number from 0 on, {XI:g} is usual")
         return task
@@ -125,13 +132,12 @@ class Engine:
         line, request = run.line, run.request
         latents = line.x_bar.clone()
         name, level, done = digest(request), Level(), 0
-        windows = plan(line.new, line.left, line.right, self._size, self._context)
-        for number, window in enumerate(windows):
+        for number, window in enumerate(line.windows):
             with torch.no_grad():
                 latents[..., line.left + window.first : line.left + window.first + window.new] = self._solve(
                     run, latents, window, number
                 )
-                last = number == len(windows) - 1
+                last = number == len(line.windows) - 1
                 # What the next window's first frames reach into waits for them, so that no seam lies between windows.
                 reached = (window.first + window.new - self.model.codec.receptive_frames) * self._hop
                 end = parts.new if last else min(parts.new, reached)
@@ -151,7 +157,7 @@ class Engine:
         begin = run.line.left + window.start
         x_bar = latents[..., begin : begin + window.left + window.new + window.right]
         classes = None if request.classes is None else torch.from_numpy(request.classes)
-        sources = Sources(x_bar, window.left, window.right, self._embedder, run.style, None, classes)
+        sources = Sources(x_bar, window.left, window.right, self._embedder, run.style, self._classifier, classes)
         # A take from nothing goes on from itself: after its first window there is a context.
         task = self._tasks["continuation"] if window.left and not run.task.needs | run.task.also else run.task
         z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number))

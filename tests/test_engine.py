@@ -160,6 +160,19 @@ def test_a_style_pulls() -> None:
     assert pulled.std() > 1.02 * plain.std()
 
 
+def test_classes_pull() -> None:
+    """Towards loud first coefficients."""
+
+    def classifier(x: Tensor) -> Tensor:
+        return torch.sigmoid(10 * x[:, :2].mean(-1))
+
+    engine = Engine(make("eager", model()), classifier=classifier)
+    bare = Request("classify", RATE // 4, left=music(1.0), classes=np.ones((1, 2), np.float32), match_level=False, steps=20)
+    made = [Framewise().encode(torch.from_numpy(engine.take(replace(bare, xi=xi)))[None]) for xi in (0.0, 0.03)]
+    without, pulled = (classifier(z).mean() for z in made)
+    assert pulled > without + 0.1
+
+
 def test_the_seam_is_no_rougher_than_the_music() -> None:
     left = music(1.0)
     for seed in range(5):
@@ -295,6 +308,8 @@ def test_too_little_context_is_a_sentence() -> None:
         (request("continuation", 0.5, regime="hot"), "one of clean, guided, tail"),
         (request("infill", 0.5, right=music(0.005)), "right: got 40 samples"),
         (request("loop", 0.02), "give at least"),
+        (Request("classify", RATE), "needs a classifier and classes"),
+        (request("continuation", 0.5, xi=float("nan")), "xi: got nan"),
         (request("style", 0.5, style=music(0.005)), "style: got 40 samples"),
     ],
 )
