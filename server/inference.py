@@ -15,7 +15,7 @@ import soxr
 from segue.engine.engine import Engine, EngineError, Request
 from segue.server.audio.feeder import read_region
 from segue.server.audio.values import NotHeard, Ring, Torn
-from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, Piece, RingPart, Running, Source, WorkerEvent
+from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, PhrasePart, Piece, RingPart, Running, Source, WorkerEvent
 
 QUALITY = "HQ"  # of soxr: 20 bit, enough beside a codec
 
@@ -96,17 +96,22 @@ class Inference:
         if source is None:
             return None
         if isinstance(source, RingPart):
-            audio = self._rings.read(Ring[source.ring.upper()], source.deck - 1, source.end, source.frames)
+            audio = self._ring(source)
         elif isinstance(source, FilePart):
             audio = read_region(source.path, source.start, source.frames, self._rate)
+        elif isinstance(source, PhrasePart):
+            audio = self._ring(source.phrase)[:, (source.start + np.arange(source.frames)) % source.phrase.frames]
         else:
             ring, file = source.ring, source.file
-            head = self._rings.read(Ring[ring.ring.upper()], ring.deck - 1, ring.end, ring.frames)
+            head = self._ring(ring)
             tail = read_region(file.path, file.start, file.frames, self._rate)
             audio = np.concatenate([head, tail], axis=1)
         if self._rate != self._engine.sample_rate:
             audio = soxr.resample(audio.T, self._rate, self._engine.sample_rate, quality=QUALITY).T
         return np.ascontiguousarray(np.nan_to_num(audio), np.float32)
+
+    def _ring(self, part: RingPart) -> Audio:
+        return self._rings.read(Ring[part.ring.upper()], part.deck - 1, part.end, part.frames)
 
 
 def _fitted(audio: Audio | None, frames: int) -> Audio | None:

@@ -41,7 +41,16 @@ class RingThenFile:
     file: FilePart
 
 
-Source: TypeAlias = RingPart | FilePart | RingThenFile
+@dataclass(frozen=True)
+class PhrasePart:
+    """`frames` frames of a captured phrase that goes round and round, from frame `start` of it on."""
+
+    phrase: RingPart
+    start: int
+    frames: int
+
+
+Source: TypeAlias = RingPart | FilePart | RingThenFile | PhrasePart
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,8 @@ class Job:
 def _source(data: dict[str, Any] | None) -> Source | None:
     if data is None:
         return None
+    if "phrase" in data:
+        return PhrasePart(RingPart(**data["phrase"]), data["start"], data["frames"])
     if "ring" in data and isinstance(data["ring"], dict):
         return RingThenFile(RingPart(**data["ring"]), FilePart(**data["file"]))
     return RingPart(**data) if "ring" in data else FilePart(**data)

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+
 from segue.server.jobs import EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
 
 EVENTS = {c.__name__: c for c in (Running, Progress, Piece, Finished, Failed, EngineState)}

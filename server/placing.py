@@ -130,10 +130,15 @@ def _arrive(world: World, take: Take) -> Iterator[Effect]:
     """The target deck plays on from where the transition leaves it, on the sample; the source deck's file rests."""
     source, target = world.deck(take.job.deck), take.target
     assert take.entry is not None  # called by enter
-    position = take.target_position + (take.exit - take.t0)
     yield Play(target, "silence", take.entry, take.fade, _silent_id(world))
-    yield Transport(target, take.exit, position, True)
-    yield Play(target, "dry", take.exit, take.fade, _silent_id(world), curve="linear")
+    if take.target_phrase is not None:
+        phrase = world.takes[take.target_phrase]
+        world.deck(target).looping = True
+        yield Loop(target, join(phrase.pieces, 0, phrase.made), take.t0)
+        yield Play(target, "loop", take.exit, take.fade, _silent_id(world), curve="linear")
+    else:
+        yield Transport(target, take.exit, take.target_position + (take.exit - take.t0), True)
+        yield Play(target, "dry", take.exit, take.fade, _silent_id(world), curve="linear")
     if source.file is not None and source.file.playing:
         end = take.exit + take.fade
         yield Transport(source.number, end, source.file.position(end), False)

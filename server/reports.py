@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
+import segue
 from segue.server.audio.segment import Segment
 from segue.server.commands import ROOT
 from segue.server.events import Events
 from segue.server.state import OVER, Moment, World
-
-import segue
 
 JOB_TYPES = "iissfs"
 TAKE_TYPES = "iihhhiis"

@@ -25,7 +25,7 @@ from segue.server.effects import (
     Submit,
     Transport,
 )
-from segue.server.jobs import Audio, EngineState, Failed, Finished, Job, Piece, Progress, Running, WorkerEvent
+from segue.server.jobs import Audio, EngineState, Failed, Finished, Job, Piece, Progress, RingPart, Running, WorkerEvent
 from segue.server.placing import advance, enter, said, soonest, started
 from segue.server.state import OVER, File, Moment, State, Take, World
 from segue.server.tempo import Taps
@@ -230,7 +230,8 @@ class Session:
         if heard < frames:
             rate = world.rate
             raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {frames / rate:.1f} s")
-        job = Job(world.next_job, deck, "capture", "capture", frames)
+        phrase = RingPart("sounded", deck, end, frames)
+        job = Job(world.next_job, deck, "capture", "capture", frames, left=phrase)
         world.next_job += 1
         fade = round(float(held.values["xfade"] or 0.0) * world.rate)
         take = Take(job, command.address, command.sender, job.id, frames - fade, fade, "off", False, None, at)

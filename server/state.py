@@ -62,7 +62,8 @@ class Take:
     rung: str = "finished"
     seconds: float = 0.0
     target: int = 0  # deck to arrive at, of a transition
-    target_position: int = 0  # place in its file at t0
+    target_position: int = 0  # place in its file, or in its captured phrase, at t0
+    target_phrase: int | None = None  # the captured take that stands for the future of a live target
     shift: int = 0  # frames that a prepared take was moved by
     asked_at: int = 0  # when the verb arrived
     heard_at: int | None = None  # when it last began to sound
@@ -179,6 +180,11 @@ class World:
     def pace_at(self, steps: int) -> Pace:
         """What a piece is expected to cost with so many steps."""
         return replace(self.pace, cost=round(self.pace.cost * steps / self.pace_steps))
+
+    def phrase(self, deck: int) -> Take | None:
+        """The newest phrase that was captured on a deck."""
+        found = [t for t in self.takes.values() if t.job.deck == deck and t.job.verb == "capture" and t.complete]
+        return found[-1] if found else None
 
     def pending(self, deck: int | None = None) -> list[Take]:
         """Takes that neither play nor are over, oldest first."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from segue.server.jobs import Audio
 from segue.server.tempo import Grid
 

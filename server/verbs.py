@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from segue.server.commands import Command, CommandError, Spec, Value
-from segue.server.jobs import FilePart, Job, RingPart, RingThenFile
-from segue.server.state import Deck, Moment, Take, World
+from segue.server.jobs import FilePart, Job, PhrasePart, RingPart, RingThenFile, Source
+from segue.server.state import Deck, File, Moment, Take, World
 from segue.server.timeline import LEAD_BLOCKS
 
 TASKS = {
@@ -61,9 +61,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
     )
     if spec.name == "transition":
         take.target = _target(world, deck, bound)
-        file = world.deck(take.target).file
-        if file is None:
-            raise CommandError("live-target", f"deck {take.target} is live: capture a phrase first or load a file")
+        _future_of(world, take.target)
         take.target_position = round(float(bound["at"]) * world.rate) if bound.get("at") is not None else -1
     if spec.name == "style":
         _check_style(world, bound)
@@ -219,9 +217,7 @@ def _infill(world: World, take: Take, deck: Deck, moment: Moment) -> None:
 
 
 def _transition(world: World, take: Take, deck: Deck, moment: Moment) -> None:
-    target = world.deck(take.target).file
-    if target is None:
-        raise CommandError("live-target", f"deck {take.target} is live: capture a phrase first or load a file")
+    target = _future_of(world, take.target)
     left: RingPart | RingThenFile
     middle = None
     if deck.file is not None and deck.file.playing:
@@ -231,14 +227,33 @@ def _transition(world: World, take: Take, deck: Deck, moment: Moment) -> None:
     else:
         left = _context(world, deck, take.t0)
         n = _offset(world, take, moment) + world.pace_at(take.job.steps).cost + take.length
+    take.length = n
+    over, right = _target_parts(world, take, target, n)
+    take.job = replace(take.job, left=left, middle=middle, middle_right=over, right=right, new_frames=n)
+
+
+def _future_of(world: World, deck: int) -> File | Take:
+    """What the target of a transition will play: its file, or a phrase that was captured on it. Raises CommandError."""
+    future = world.deck(deck).file or world.phrase(deck)
+    if future is None:
+        raise CommandError("live-target", f"deck {deck} is live: capture a phrase first or load a file")
+    return future
+
+
+def _target_parts(world: World, take: Take, target: File | Take, n: int) -> tuple[Source, Source]:
+    """The target over the n frames of the transition, and after them."""
+    after = max(world.context, world.rate)
+    if isinstance(target, Take):
+        phrase = target.job.left
+        assert isinstance(phrase, RingPart)  # session: what `capture` keeps
+        take.target_phrase, take.target_position = target.job.id, 0
+        return PhrasePart(phrase, 0, n), PhrasePart(phrase, n, after)
     if take.target_position < 0:
         take.target_position = target.position(take.t0)
     if take.target_position + n >= target.frames:
         raise CommandError("bad-argument", f"transition: the file of deck {take.target} ends within it; say an earlier `at`")
-    over = FilePart(target.path, take.target_position, n)
-    right = FilePart(target.path, take.target_position + n, max(world.context, world.rate))
-    take.length = n
-    take.job = replace(take.job, left=left, middle=middle, middle_right=over, right=right, new_frames=n)
+    start = take.target_position
+    return FilePart(target.path, start, n), FilePart(target.path, start + n, after)
 
 
 _BEGIN: Mapping[str, Callable[[World, Take, Deck, Moment], None]] = {

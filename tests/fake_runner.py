@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+
 from segue.server.audio.feeder import read_region
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Ring
-from segue.server.jobs import Audio, EngineState, Failed, FilePart, Finished, Job, Piece, RingPart, Running, WorkerEvent
+from segue.server.jobs import (
+    Audio,
+    EngineState,
+    Failed,
+    FilePart,
+    Finished,
+    Job,
+    PhrasePart,
+    Piece,
+    RingPart,
+    Running,
+    WorkerEvent,
+)
 
 RATE = 44_100
 PERIOD = RATE  # of the repetition, frames
@@ -32,6 +45,11 @@ class FakeRunner:
         if isinstance(job.left, RingPart):
             unit = self._segment.read(Ring.SOUNDED, job.left.deck - 1, job.left.end, PERIOD)
         yield Running(job.id)
+        if isinstance(job.middle, FilePart) and isinstance(job.middle_right, PhrasePart):
+            audio = read_region(job.middle.path, job.middle.start, job.middle.frames, RATE)
+            yield Piece(job.id, 0, audio, 0.0, job.steps)
+            yield Finished(job.id)
+            return
         if isinstance(job.middle, FilePart) and isinstance(job.middle_right, FilePart):
             yield from self._crossfade(job, job.middle, job.middle_right)
             return

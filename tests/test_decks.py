@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from fake_runner import RATE, STATE, FakeRunner
 from numpy.typing import NDArray
+
 from segue.server.config import Config
 from segue.server.stage import Stage
 
@@ -102,6 +103,26 @@ def test_a_transition_to_a_live_deck_is_refused(stage: Stage) -> None:
     stage.play(None, 3 * RATE)
     stage.send("/segue/deck/1/transition", "to", 2)
     assert said(stage, "/segue/fail")[0][1] == "deck 2 is live: capture a phrase first or load a file"
+
+
+def test_a_transition_to_a_captured_phrase_goes_on_in_its_loop(stage: Stage, tmp_path: Path) -> None:
+    path, _ = track(tmp_path, "a.wav", 30.0, 1)
+    phrase = np.random.default_rng(9).normal(0, 0.1, (2, 3 * RATE)).astype(np.float32)
+    heard = np.concatenate([np.zeros_like(phrase), phrase])  # deck 2 is live
+    stage.send("/segue/deck/1/load", path)
+    stage.play(heard, 3 * RATE)
+    stage.send("/segue/deck/2/capture", "sec", 2.0)
+    stage.send("/segue/deck/1/play")
+    stage.play(None, 4 * RATE)
+    stage.send("/segue/deck/1/transition", "to", 2, "sec", 2.0)
+    before = stage.frame
+    out = stage.play(None, 8 * RATE)
+    (take,) = said(stage, "/segue/take")
+    t0 = int(str(take[2]))
+    start = t0 - before + 2 * RATE + 2000
+    at = (np.arange(before + start, before + out.shape[1]) - t0) % (2 * RATE)
+    np.testing.assert_array_equal(out[:, start:], phrase[:, RATE:][:, at])
+    assert said(stage, "/segue/deck/2/state")[-1] == ("loop",)
 
 
 def test_transport_without_a_file_is_refused(stage: Stage) -> None:
