@@ -1,0 +1,156 @@
+"""`segue serve`: the audio process, which also watches over the control process. It opens no socket and loads no torch.
+
+The control process may die and is started again; it starts the engine process and does the same for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from segue.server.audio.device import DeviceError
+from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.process import run_audio
+from segue.server.audio.segment import Segment
+from segue.server.commands import DECKS, PORT
+from segue.server.config import BLOCK, RATE, Config
+
+CANNOT_START = 2
+RESTART_S = (0.05, 0.5, 2.0, 5.0)  # before the first, second, ... restart in a row of the control process
+HEALTHY_S = 20.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `segue serve`."""
+    parser.add_argument("--device", help="part of an audio device's name; `null` for none")
+    parser.add_argument("--host-api", help="JACK, ALSA, Core Audio, WASAPI, ... or `null`")
+    parser.add_argument("--rate", type=int, default=RATE, help=f"Hz, where the device leaves a choice ({RATE})")
+    parser.add_argument("--block", type=int, default=BLOCK, help=f"frames a callback, likewise ({BLOCK})")
+    parser.add_argument("--decks", type=int, default=DECKS, choices=range(1, 9), metavar="1..8", help=f"decks ({DECKS})")
+    parser.add_argument("--name", default="segue", help="name as a JACK client")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 opens it to the network")
+    parser.add_argument("--port", type=int, default=PORT, help=f"OSC port, UDP and TCP ({PORT})")
+    parser.add_argument("--model", default="live", help="shipped model, or a checkpoint's path")
+    parser.add_argument("--backend", default="eager", help="how the model runs")
+    parser.add_argument("--torch-device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0 leaves it to torch")
+    parser.add_argument("--midi", nargs="?", const="", default=None, metavar="PORTS", help="listen to MIDI inputs of this name")
+    parser.add_argument("--output-latency", type=float, default=0.0, metavar="S", help="seconds taken off time tags")
+    parser.add_argument("--tempo", type=float, default=120.0, help="BPM at the start")
+    parser.add_argument("--load", action="append", default=[], metavar="FILE", help="a file for deck 1, then deck 2, ...")
+    parser.add_argument("--log", default="", help="JSON-lines log of the show")
+    parser.add_argument("--engine", nargs="+", default=[], help=argparse.SUPPRESS)
+
+
+class ControlKeeper:
+    """Keeps a control process alive. Main thread of the audio process."""
+
+    def __init__(self, config: Config) -> None:
+        """config: its settings."""
+        self._config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began, self._failures, self._again = 0.0, 0, 0.0
+        self.exit_code: int | None = None
+
+    def start(self, segment: Segment) -> None:
+        """Starts it on a segment, at the rate that the device runs at."""
+        self._config = replace(self._config, segment=segment.name, rate=segment.rate, block=segment.block)
+        self._launch()
+
+    def _launch(self) -> None:
+        self._began = time.monotonic()
+        argv = [sys.executable, "-m", "segue.server.control_process", self._config.to_json()]
+        self._process = subprocess.Popen(argv, start_new_session=True)
+
+    def keep(self) -> bool:
+        """Whether to go on; starts the process again where it died."""
+        now = time.monotonic()
+        if self._process is None:
+            if now >= self._again:
+                self._launch()
+            return True
+        code = self._process.poll()
+        if code is None:
+            return True
+        if code in (0, CANNOT_START):
+            self.exit_code = code
+            return False
+        self._failures = 0 if now - self._began > HEALTHY_S else self._failures + 1
+        wait = RESTART_S[min(self._failures, len(RESTART_S) - 1)]
+        print(f"segue: the control process ended (exit code {code}); starting it again", file=sys.stderr, flush=True)
+        self._process, self._again = None, now + wait
+        return True
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+
+def configured(args: argparse.Namespace, folder: str) -> Config:
+    """The settings that the arguments say. Raises ValueError with a sentence."""
+    for name, low, high in (("rate", 8_000, 192_000), ("block", 16, 8192), ("port", 1, 65535), ("tempo", 20, 300)):
+        if not low <= getattr(args, name) <= high:
+            raise ValueError(f"--{name} lies between {low} and {high}, got {getattr(args, name)}")
+    return Config(
+        segment=f"segue-{os.getpid()}",
+        rate=args.rate,
+        block=args.block,
+        decks=args.decks,
+        device=args.device,
+        host_api=args.host_api,
+        client_name=args.name,
+        host=args.host,
+        port=args.port,
+        model=args.model,
+        backend=args.backend,
+        torch_device=args.torch_device,
+        threads=args.threads,
+        midi=args.midi,
+        output_latency=args.output_latency,
+        tempo=args.tempo,
+        files=tuple(os.path.abspath(f) for f in args.load),
+        log=os.path.abspath(args.log) if args.log else "",
+        state_file=str(Path(folder) / "state.json"),
+        engine_argv=tuple(args.engine),
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until `/segue/quit` or a signal."""
+    stopping = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    with tempfile.TemporaryDirectory(prefix="segue-") as folder:
+        try:
+            config = configured(args, folder)
+            control = ControlKeeper(config)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, stop)
+
+            def ready(segment: Segment) -> None:
+                print(f"segue: {segment.sentence}", file=sys.stderr, flush=True)
+                control.start(segment)
+
+            try:
+                run_audio(config, ready, lambda: not stopping and control.keep())
+            finally:
+                control.close()
+        except (DeviceError, SharedMemoryError, ValueError) as error:
+            print(f"segue serve: {error}", file=sys.stderr)
+            return CANNOT_START
+    return control.exit_code or 0
