@@ -42,6 +42,18 @@ def test_one_level_is_the_special_case_of_equal_levels() -> None:
     torch.testing.assert_close(dit.v(x, t), dit.v(x, t[:, None].expand(-1, FRAMES)))
 
 
+@pytest.mark.parametrize("frames", [19, 20])
+def test_any_number_of_frames_has_its_answer(frames: int) -> None:
+    assert woken().v(noise(2, 6, frames), torch.rand(2, frames, dtype=torch.float64)).shape == (2, 6, frames)
+
+
+def test_frames_of_one_token_keep_their_levels_apart() -> None:
+    dit, x, t = woken(), noise(1, 6, FRAMES), torch.full((1, FRAMES), 0.5, dtype=torch.float64)
+    first, second = t.clone(), t.clone()
+    first[..., 8], second[..., 9] = 0, 0
+    assert (dit.v(x, first) - dit.v(x, second)).abs().max() > 1e-6
+
+
 def test_items_of_a_batch_do_not_meet() -> None:
     dit, x, t = woken(), noise(3, 6, FRAMES), torch.rand(3, FRAMES, dtype=torch.float64)
     torch.testing.assert_close(dit.v(x, t)[1:2], dit.v(x[1:2], t[1:2]))

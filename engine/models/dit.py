@@ -19,17 +19,19 @@ TIME_FEATURES = 128
 class DitSpec:
     """Sizes of a Dit.
 
-    channels: C of the latents. rank: width of the modulation's bottleneck. kernel: frames of the depthwise convolution
-    before the attention, 0 for none: neighbours are seen from the first step on. cond_dim: length of a condition, 0 for none.
+    channels: C of the latents. patch: frames a token, each with a level of its own. rank: width of the modulation's
+    bottleneck. kernel: tokens of the depthwise convolution before the attention, 0 for none: neighbours are seen from the
+    first step on. cond_dim: length of a condition, 0 for none.
     """
 
     channels: int = 64
-    width: int = 256
+    width: int = 320
     layers: int = 6
-    heads: int = 4
+    heads: int = 5
     hidden: int = 4
     rank: int = 32
     kernel: int = 7
+    patch: int = 2
     cond_dim: int = 0
 
     def __post_init__(self) -> None:
@@ -53,10 +55,10 @@ class Dit(nn.Module):
         super().__init__()
         self.spec = spec
         self.time = TimeEmbedding(spec.rank, spec.cond_dim)
-        self.first = nn.Linear(spec.channels + 1, spec.width)
+        self.first = nn.Linear(spec.patch * (spec.channels + 1), spec.width)
         self.blocks = nn.ModuleList(Block(spec, written_attention) for _ in range(spec.layers))
         self.last_modulation = _zero(nn.Linear(spec.rank, 2 * spec.width))
-        self.last = _zero(nn.Linear(spec.width, spec.channels))
+        self.last = _zero(nn.Linear(spec.width, spec.patch * spec.channels))
 
     @property
     def channels(self) -> int:
@@ -72,17 +74,21 @@ class Dit(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
         """v of `[B, C, T]` at levels t `[B]` or `[B, T]`, with cond `[B, cond_dim]` or None."""
-        if t.ndim == 1:
-            t = t[:, None]
+        frames, patch = x_t.shape[-1], self.spec.patch
+        t = t[:, None] if t.ndim == 1 else t
+        is_context = (t == 0).to(x_t.dtype)[:, None].expand(-1, 1, frames)
+        spare = -frames % patch  # a last frame that fills its token
+        tokens = F.pad(torch.cat((x_t, is_context), dim=1), (0, spare), mode="replicate").unflatten(-1, (-1, patch))
         c = self.time(t, cond).to(self.first.weight.dtype)
-        is_context = (t == 0).to(x_t.dtype)[:, None].expand(-1, 1, x_t.shape[-1])
-        h = self.first(torch.cat((x_t, is_context), dim=1).transpose(1, 2))
-        rotation = rope(x_t.shape[-1], self.spec.width // self.spec.heads, x_t.device)
+        if t.shape[1] > 1:
+            c = F.pad(c.mT, (0, spare), mode="replicate").unflatten(-1, (-1, patch)).mean(dim=-1).mT
+        h = self.first(tokens.permute(0, 2, 1, 3).flatten(2))
+        rotation = rope(h.shape[1], self.spec.width // self.spec.heads, x_t.device)
         for block in self.blocks:
             h = block(h, c, rotation)
         shift, scale = self.last_modulation(c).chunk(2, dim=-1)
-        out: Tensor = self.last(modulate(h, shift, scale)).transpose(1, 2)
-        return out
+        out: Tensor = self.last(modulate(h, shift, scale)).unflatten(-1, (-1, patch))
+        return out.permute(0, 2, 1, 3).flatten(2)[..., :frames]
 
     def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
         """v_theta(x_t, t), of the shape and type of x_t."""

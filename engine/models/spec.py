@@ -107,11 +107,11 @@ class Model:
 # "live" ships with weights; the others are configurations: 24 x 1024, and the paper's 32 x 1536 over frames of 128 samples (C.1).
 PRESETS: Mapping[str, ModelSpec] = {
     "live": ModelSpec("live"),
-    "live-300m": ModelSpec("live-300m", denoiser=DitSpec(width=1024, layers=24, heads=16, rank=128)),
+    "live-300m": ModelSpec("live-300m", denoiser=DitSpec(width=1024, layers=24, heads=16, rank=128, patch=1)),
     "paper-latent": ModelSpec(
         "paper-latent",
         codec=CodecSpec(window=512, hop=128, stride=1),
-        denoiser=DitSpec(width=1536, layers=32, heads=24, rank=256, kernel=0),
+        denoiser=DitSpec(width=1536, layers=32, heads=24, rank=256, kernel=0, patch=1),
         window_s=5.9,
     ),
 }
