@@ -350,7 +350,7 @@ def test_seconds_of_the_window() -> None:
 
 
 @given(st.integers(1, 600), st.integers(0, 200), st.integers(0, 200), st.integers(20, 100))
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 def test_plan(new: int, left: int, right: int, size: int) -> None:
     """Windows lie end to end, fit, keep their context, and only the last one reaches what follows."""
     context = round(0.4 * size)

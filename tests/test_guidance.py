@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -166,6 +166,7 @@ def test_gradient_of_each_item_is_its_own() -> None:
     torch.testing.assert_close(gradient(p, p.x_T)[:1], gradient(alone, alone.x_T))
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=FRAMES, max_size=FRAMES), st.integers(0, 99))
 def test_projection(mask: list[bool], seed: int) -> None:
     """It lands on the measurement, does so once, moves nothing else, and is x + A^T (A A^T)^-1 (y - A x)."""

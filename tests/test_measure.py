@@ -50,7 +50,7 @@ def test_k_weighting_is_the_standards_at_48_khz() -> None:
 
 
 @given(st.floats(-60, 20))
-@settings(max_examples=20)
+@settings(deadline=None, max_examples=20)
 def test_a_gain_moves_loudness_by_itself(gain_db: float) -> None:
     x = noise(0.5)
     assert loudness(x * 10 ** (gain_db / 20), RATE) - loudness(x, RATE) == pytest.approx(gain_db, abs=1e-6)

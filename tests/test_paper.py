@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.engine.paper import alpha, eps_hat, levels, noised, over, sigma, v_of, x_0_hat, xi_at
@@ -16,6 +16,7 @@ def test_ends_are_exact() -> None:
     assert sigma(ends).tolist() == [0.0, 1.0]
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_power_is_kept_and_alpha_is_the_cosine(t: float) -> None:
     level = torch.tensor(t, dtype=torch.float64)
@@ -23,6 +24,7 @@ def test_power_is_kept_and_alpha_is_the_cosine(t: float) -> None:
     assert float(alpha(level)) == pytest.approx(float(torch.cos(torch.pi * level / 2)), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(0, 99))
 def test_round_trip_at_every_level(t: list[float], seed: int) -> None:
     """The ends 0 and 1 included, one level a frame."""

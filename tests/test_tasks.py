@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import tomllib
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from segue.engine import registry
+from segue.engine import backends, registry
 from segue.engine.distance import bce, l1, l2
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.guidance import enter
@@ -77,7 +79,7 @@ def test_linear_rows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["regenerate", "transition"])
-@settings(max_examples=20)
+@settings(deadline=None, max_examples=20)
 @given(k=st.floats(0, 1))
 def test_regenerate_mixes_noise_with_what_stands_there(name: str, k: float) -> None:
     s, z = sources(), noise()
@@ -205,6 +207,13 @@ def test_a_broken_plug_in_is_named_and_skipped(monkeypatch: pytest.MonkeyPatch) 
         table["gone"]
     with pytest.raises(ValueError, match=r"task: got 'nothing'; one of .*continuation"):
         table["nothing"]
+
+
+def test_ours_are_registered_like_anyones() -> None:
+    """The entry points of the package are the tables of the code."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"][GROUP] == BUILT_IN
+    assert project["entry-points"][backends.GROUP] == backends.BUILT_IN
 
 
 def test_a_plug_in_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
