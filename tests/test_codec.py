@@ -15,6 +15,7 @@ TOLERANCE = 1e-4
 SMALL = CodecSpec(
     encoder_width=16, encoder_slow_width=24, decoder_width=16, decoder_slow_width=24, latent_dim=8,
     encoder_blocks=1, encoder_slow_blocks=1, decoder_blocks=1, decoder_slow_blocks=1, noise_frames=37,
+    bass_dim=2, bass_width=8, bass_blocks=1,
 )  # fmt: skip
 
 

@@ -205,10 +205,10 @@ def settle(run: Run, library: Library) -> None:
     """Measure mean and spread of the averaged encoder's latents anew, so that `encode` gives unit variance a channel."""
     rng, length = np.random.default_rng(run.recipe.seed), run.recipe.frames * run.codec.hop
     clips = (torch.from_numpy(library.clip(rng, length))[None].to(run.device) for _ in range(SETTLE_CLIPS))
-    mean = torch.cat([run.ema.module.encoder(clip)[0][0] for clip in clips])
-    for codec in (run.codec, run.ema.module):
-        codec.mean.copy_(mean.mean(0))
-        codec.std.copy_(mean.std(0))
+    codec = run.ema.module
+    mean = torch.cat([codec.encoder(clip)[0][0] for clip in clips])
+    codec.mean.copy_(mean.mean(0))
+    codec.std.copy_(mean.std(0))
 
 
 def save(run: Run, out: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 RESOLUTIONS = ((2048, 96), (512, 48), (128, 16))  # STFT window in samples, mel bands; hop is half of it
-LOG_MEL, ROOT, COMPLEX, WAVEFORM = 1.0, 5.0, 3.0, 2.0
+LOG_MEL, ROOT, COMPLEX, WAVEFORM = 1.0, 5.0, 3.0, 8.0
 FLOOR = 1e-3  # magnitude below which log-mel bands count as silent, of a spectrum with unit gain for white noise
 
 Distance = Callable[[Tensor, Tensor], Tensor]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +39,14 @@ class Piece:
     style: str
 
 
+def single(values: Any) -> Audio:
+    """The values in single precision."""
+    return np.asarray(values, dtype=np.float32)
+
+
 def seconds_of(length: float) -> Audio:
     """Time of each sample, `[N]` seconds."""
-    return (np.arange(max(1, int(length * RATE))) / RATE).astype(np.float32)
+    return single(np.arange(max(1, int(length * RATE))) / RATE)
 
 
 def kick(rng: np.random.Generator) -> Audio:
@@ -48,7 +54,7 @@ def kick(rng: np.random.Generator) -> Audio:
     t, low, top, fall = seconds_of(0.35), rng.uniform(42, 60), rng.uniform(140, 420), rng.uniform(0.015, 0.05)
     phase = 2 * np.pi * (low * t + (top - low) * fall * (1 - np.exp(-t / fall)))
     click = rng.normal(size=len(t)).astype(np.float32) * np.exp(-t / 0.002) * rng.uniform(0, 0.4)
-    return (np.sin(phase) * np.exp(-t / rng.uniform(0.08, 0.2)) + click).astype(np.float32)
+    return single(np.sin(phase) * np.exp(-t / rng.uniform(0.08, 0.2)) + click)
 
 
 def filtered_noise(rng: np.random.Generator, length: float, low: float, high: float, decay: float) -> Audio:
@@ -59,7 +65,7 @@ def filtered_noise(rng: np.random.Generator, length: float, low: float, high: fl
     X *= 1 / (1 + (low / np.maximum(f, 1)) ** 4) / (1 + (f / high) ** 4)
     noise = np.fft.irfft(X, len(t))
     fade = np.clip((length - t) / 0.05, 0, 1)
-    return (noise / max(1e-6, noise.std()) * 0.3 * np.exp(-t / decay) * fade).astype(np.float32)
+    return single(noise / max(1e-6, noise.std()) * 0.3 * np.exp(-t / decay) * fade)
 
 
 def snare(rng: np.random.Generator) -> Audio:
@@ -67,20 +73,20 @@ def snare(rng: np.random.Generator) -> Audio:
     noise = filtered_noise(rng, 0.3, rng.uniform(600, 1500), rng.uniform(6000, 14000), rng.uniform(0.04, 0.12))
     t = seconds_of(0.3)
     tone = np.sin(2 * np.pi * rng.uniform(160, 240) * t) * np.exp(-t / 0.05) * rng.uniform(0, 0.7)
-    return (noise + tone).astype(np.float32)
+    return single(noise + tone)
 
 
 def hat(rng: np.random.Generator, is_open: bool) -> Audio:
     """Noise above 6 kHz, short or open."""
     decay = rng.uniform(0.08, 0.15) if is_open else rng.uniform(0.01, 0.04)
-    return filtered_noise(rng, 0.3, rng.uniform(6000, 9000), 18000, decay) * 0.6
+    return single(filtered_noise(rng, 0.3, rng.uniform(6000, 9000), 18000, decay) * 0.6)
 
 
 @lru_cache(maxsize=512)
 def harmonics(count: int, odd: bool) -> NDArray[np.float32]:
     """Amplitudes of the first `count` harmonics of a sawtooth, or of a square wave where `odd`."""
     k = np.arange(1, count + 1)
-    return np.where(odd & (k % 2 == 0), 0.0, 1 / k).astype(np.float32)
+    return single(np.where(odd & (k % 2 == 0), 0.0, 1 / k))
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def tone(voice: Voice, frequency: float, length: float, detune: float = 0.0) -> 
             out += turn.imag * (amplitudes[k - 1] / (1 + (k * f / cutoff) ** 4)).astype(np.float32)
         turn *= unit
     gate = np.minimum(1, t / voice.attack) * np.clip((length + voice.release - t) / voice.release, 0, 1) ** 2
-    return (out * gate).astype(np.float32)
+    return single(out * gate)
 
 
 def add(track: Audio, at: int, sound: Audio, left: float, right: float) -> None:
@@ -204,7 +210,7 @@ class Composer:
         """Gain that dips on every beat, `[length, 1]`: the pumping of a side chain."""
         phase = (np.arange(length) / RATE) % (4 * self.step)
         depth = self.rng.uniform(0.2, 0.8) if self.rng.random() < 0.5 else 0.0
-        return (1 - depth * np.exp(-phase / 0.08))[:, None].astype(np.float32)
+        return single(1 - depth * np.exp(-phase / 0.08))[:, None]
 
 
 def echo(track: Audio, delay: int, feedback: float) -> Audio:
@@ -223,7 +229,7 @@ def reverb(rng: np.random.Generator, track: Audio, seconds: float, wet: float) -
     t = seconds_of(seconds)
     tail = rng.normal(size=(len(t), 2)) * np.exp(-5 * t / seconds)[:, None]
     tail /= np.sqrt((tail**2).sum(0))
-    return (track + wet * fftconvolve(track, tail, axes=0)[: len(track)]).astype(np.float32)
+    return single(track + wet * fftconvolve(track, tail, axes=0)[: len(track)])
 
 
 def compose(rng: np.random.Generator, seconds: float) -> Piece:
@@ -241,10 +247,10 @@ def compose(rng: np.random.Generator, seconds: float) -> Piece:
                     c.drums(drums, b)
                 else:
                     c.notes(rest, b, layer)
-    rest = echo(rest, int(3 * c.step * RATE), rng.uniform(0, 0.4)) * c.duck(length)
-    rest = reverb(rng, rest, rng.uniform(0.5, 2.5), rng.uniform(0, 0.35))
-    mix = np.tanh(reverb(rng, drums, 0.4, rng.uniform(0, 0.15)) + rest * rng.uniform(0.5, 1.1))
-    return Piece((mix / max(1.0, float(np.abs(mix).max()))).astype(np.float32), c.bpm, c.style)
+    wet = single(echo(rest, int(3 * c.step * RATE), rng.uniform(0, 0.4)) * c.duck(length))
+    wet = reverb(rng, wet, rng.uniform(0.5, 2.5), rng.uniform(0, 0.35))
+    mix = np.tanh(reverb(rng, drums, 0.4, rng.uniform(0, 0.15)) + wet * rng.uniform(0.5, 1.1))
+    return Piece(single(mix / max(1.0, float(np.abs(mix).max()))), c.bpm, c.style)
 
 
 def pieces(seed: int, minutes: float, seconds: float = 60.0) -> Iterator[Piece]:

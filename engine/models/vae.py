@@ -1,7 +1,7 @@
 """The live codec: stereo audio to 64 latent channels at 43 Hz and back, fast enough for one CPU core.
 
-Inside, audio is a mid/side STFT at hop 256. The encoder sees magnitudes companded to |X|^0.4 and phases below 1 kHz,
-and brings four such frames down to one latent frame. The decoder expands again and writes a spectrum: the sum of a
+Inside, audio is a mid/side STFT at hop 256. The encoder sees magnitudes companded to |X|^0.4, and phases below 500 Hz
+in channels of their own, and brings four such frames down to one latent frame. The decoder expands again and writes a spectrum: the sum of a
 fine complex structure and of noise, each times 32 band gains times a learned tilt. Normalisation runs over channels
 only, never over time, so a windowed decode equals the full one beyond `receptive_frames`.
 """
@@ -45,7 +45,10 @@ class CodecSpec:
     slow_kernel: int = 5
     bands: int = 32
     companding: float = 0.4
-    phase_bins: int = 24
+    bass_bins: int = 12
+    bass_dim: int = 16
+    bass_width: int = 128
+    bass_blocks: int = 2
     noise_frames: int = 431
     noise_seed: int = 7348
 
@@ -99,6 +102,11 @@ def band_matrix(bins: int, bands: int, rate: int) -> Tensor:
     return matrix
 
 
+def prior_tilt(spec: CodecSpec) -> Tensor:
+    """Natural logarithm of the magnitude that music at -18 LUFS has in each bin, roughly, `[bins]`."""
+    return PRIOR_LEVEL - torch.log1p(torch.linspace(0, spec.rate / 2, spec.bins) / PRIOR_CORNER)
+
+
 class Block(nn.Module):
     """ConvNeXt block on `[B, T, C]`: depthwise convolution over time, normalisation and MLP over channels."""
 
@@ -131,37 +139,48 @@ class Encoder(nn.Module):
     """Companded mid/side spectra to the mean and log-variance of the posterior."""
 
     window: Tensor
+    level: Tensor
 
     def __init__(self, spec: CodecSpec) -> None:
         super().__init__()
         self.spec = spec
         self.register_buffer("window", torch.hann_window(spec.window), persistent=False)
-        self.inward = nn.Linear(2 * spec.bins + 4 * spec.phase_bins, spec.encoder_width)
+        self.register_buffer("level", (spec.companding * prior_tilt(spec)).exp(), persistent=False)
+        self.inward = nn.Linear(2 * spec.bins, spec.encoder_width)
         self.fast = blocks(spec.encoder_blocks, spec.encoder_width, spec, spec.kernel)
         self.squeeze = nn.Linear(spec.stride * spec.encoder_width, spec.encoder_slow_width)
         self.slow = blocks(spec.encoder_slow_blocks, spec.encoder_slow_width, spec, spec.slow_kernel)
         self.norm = nn.LayerNorm(spec.encoder_slow_width)
-        self.outward = nn.Linear(spec.encoder_slow_width, 2 * spec.latent_dim)
+        self.outward = nn.Linear(spec.encoder_slow_width, 2 * (spec.latent_dim - spec.bass_dim))
+        self.bass_inward = nn.Linear(4 * spec.stride * spec.bass_bins, spec.bass_width)
+        self.bass = blocks(spec.bass_blocks, spec.bass_width, spec, spec.slow_kernel)
+        self.bass_outward = nn.Linear(spec.bass_width, 2 * spec.bass_dim)
         # A posterior that starts as wide as the prior hides the phase that the decoder must learn first.
-        nn.init.constant_(self.outward.bias[spec.latent_dim :], NARROW_POSTERIOR)
+        nn.init.constant_(self.outward.bias[spec.latent_dim - spec.bass_dim :], NARROW_POSTERIOR)
+        nn.init.constant_(self.bass_outward.bias[spec.bass_dim :], NARROW_POSTERIOR)
 
-    def features(self, audio: Tensor) -> Tensor:
-        """`[B, 2, T * 1024]` to `[B, 4 T, 2 * bins + 4 * phase_bins]`: companded magnitudes, and phases of the bass.
-
-        Latents that see every phase follow the waveform and are nearly white in time, which a generator cannot learn.
-        """
+    def features(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """`[B, 2, T * 1024]` to companded levels `[B, 4 T, 2 * bins]` and bass spectra `[B, 4 T, 4 * bass_bins]`."""
         spectrum = stft(mid_side(audio), self.window, self.spec.hop)
         magnitude = (spectrum.square().sum(dim=-2) + 1e-7).sqrt()
-        bass, size = spectrum[..., : self.spec.phase_bins], magnitude[..., : self.spec.phase_bins].unsqueeze(-2)
-        companded = (magnitude**self.spec.companding, (bass * size ** (self.spec.companding - 1)).flatten(-2))
-        return torch.cat(companded, dim=-1).transpose(1, 2).flatten(2)
+        bass, size = spectrum[..., : self.spec.bass_bins], magnitude[..., : self.spec.bass_bins].unsqueeze(-2)
+        levels = magnitude**self.spec.companding - self.level
+        phases = bass * size ** (self.spec.companding - 1)
+        return levels.transpose(1, 2).flatten(2), phases.transpose(1, 2).flatten(2)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """`[B, 2, T * 1024]` to mean and log-variance, `[B, T, latent_dim]` each, not yet normalised."""
-        h = self.fast(self.inward(self.features(audio)))
+        """`[B, 2, T * 1024]` to mean and log-variance, `[B, T, latent_dim]` each, not yet normalised.
+
+        Latents that see phases follow the waveform and are nearly white in time, which a generator hardly learns; so
+        only the last `bass_dim` channels see any, those of the bass, and the others stay envelopes.
+        """
+        levels, phases = self.features(audio)
+        h = self.fast(self.inward(levels))
         h = self.slow(self.squeeze(h.unflatten(1, (-1, self.spec.stride)).flatten(2)))
+        low = self.bass(self.bass_inward(phases.unflatten(1, (-1, self.spec.stride)).flatten(2)))
         mean, log_variance = self.outward(self.norm(h)).chunk(2, dim=-1)
-        return mean, log_variance.clamp(-12, 4)
+        low_mean, low_log_variance = self.bass_outward(low).chunk(2, dim=-1)
+        return torch.cat((mean, low_mean), dim=-1), torch.cat((log_variance, low_log_variance), dim=-1).clamp(-12, 4)
 
 
 class Decoder(nn.Module):
@@ -182,7 +201,7 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(spec.decoder_width)
         self.fine = nn.Linear(spec.decoder_width, 4 * spec.bins)
         self.gains = nn.Linear(spec.decoder_width, 4 * spec.bands)
-        tilt = PRIOR_LEVEL - torch.log1p(torch.linspace(0, spec.rate / 2, spec.bins) / PRIOR_CORNER)
+        tilt = prior_tilt(spec)
         self.prior = nn.Parameter(torch.stack((tilt, tilt - PRIOR_NOISE))[:, None].repeat(1, 2, 1))
         nn.init.normal_(self.fine.weight, std=1 / math.sqrt(spec.decoder_width))
         nn.init.normal_(self.gains.weight, std=0.1 / math.sqrt(spec.decoder_width))
