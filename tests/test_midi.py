@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from segue.server.commands import Command, addresses, is_release
 from segue.server.control import midi
-from segue.server.control.midi import Binding, MidiDoor, MidiError, Translator, default_map, dump_map, parse_map
+from segue.server.control.midi import MidiDoor
+from segue.server.control.midi_map import Binding, MidiError, Translator, default_map, dump_map, parse_map
 from segue.server.control.packets import decode, encode
 from segue.server.control.patterns import resolve
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segue.server.commands import CODES, SPECS, Kind
-from segue.server.control.midi import default_map, parse_map
+from segue.server.control.midi_map import default_map, parse_map
 from segue.server.projections import FILES, markdown, python
 
 ROOT = Path(__file__).resolve().parent.parent

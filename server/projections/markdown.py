@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from segue.server.commands import CODES, DECKS, PORT, SPECS, Arg, Kind, Spec
-from segue.server.control.midi import CHANNEL_MODE, Binding, default_map, dump_map
+from segue.server.control.midi_map import CHANNEL_MODE, Binding, default_map, dump_map
 from segue.server.control.packets import MAX_ARGS, MAX_BYTES, MAX_DEPTH, MAX_MESSAGES
 from segue.server.events import FAILURES, LEASE, MAX_CLIENTS
 
