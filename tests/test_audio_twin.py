@@ -154,7 +154,8 @@ def test_the_parsed_layout_is_the_compilers() -> None:
 @pytest.mark.parametrize(
     ("enum", "name", "prefix"),
     [
-        (Op, "segue_op", "OP_"), (Source, "segue_source", ""), (Policy, "segue_policy", "EXIT_"), (Curve, "segue_curve", "CURVE_"),
+        (Op, "segue_op", "OP_"), (Source, "segue_source", ""), (Policy, "segue_policy", "EXIT_"),
+        (Curve, "segue_curve", "CURVE_"),
         (Bus, "segue_bus", "BUS_"), (Tape, "segue_tape_kind", "TAPE_"),
     ],
 )  # fmt: skip

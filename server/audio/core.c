@@ -579,7 +579,7 @@ static void notice_gap(segue_header *h, int64_t n, int64_t monotonic)
 void segue_process(segue_header *h, const float *in, float *out, uint32_t n, int64_t monotonic, int64_t realtime)
 {
     if (n == 0) return;
-    STORE(&h->sequence, h->sequence + 1);
+    STORE(&h->sequence, h->sequence | 1); /* odd already where a process was killed in here */
     FENCE();
     h->counters.callbacks++;
     notice_gap(h, n, monotonic);

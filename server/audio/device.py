@@ -69,6 +69,12 @@ def restart(client_name: str) -> None:
     sd._initialize()
 
 
+def release() -> None:
+    """Lets go of PortAudio, and with it of our client at the JACK server."""
+    with suppress(DeviceError):
+        portaudio()._terminate()
+
+
 def devices() -> list[Device]:
     """All devices of all host APIs."""
     sd = portaudio()
@@ -135,16 +141,11 @@ def wired(decks: int, inputs: int) -> tuple[tuple[int, int], ...]:
 def geometry(p: Plan, decks: int, per_deck_out: bool = False) -> Geometry:
     """The segment's sizes for a plan."""
     inputs = min(p.input.inputs, 2 * decks) if p.input else 0
-    if per_deck_out and p.output.outputs < 2 * decks:
-        raise DeviceError(f"audio: {2 * decks} outputs asked for, {p.output.name} has {p.output.outputs}; choose another device")
     channels = 2 * decks if per_deck_out else 2
     if p.output.outputs < channels:
-        raise DeviceError(
-            f"audio: a stereo output is needed, {p.output.name} has {p.output.outputs} channel; choose another device"
-        )
-    return Geometry(
-        p.rate, p.period, decks, in_channels=inputs, out_channels=channels, inputs=wired(decks, inputs), per_deck_out=per_deck_out
-    )
+        raise DeviceError(f"audio: {channels} outputs are needed, {p.output.name} has {p.output.outputs}; choose another device")
+    wires = wired(decks, inputs)
+    return Geometry(p.rate, p.period, decks, in_channels=inputs, out_channels=channels, inputs=wires, per_deck_out=per_deck_out)
 
 
 class Stream:
@@ -155,7 +156,9 @@ class Stream:
         sd, h = portaudio(), segment.header
         self.plan = p
         callback, userdata = pointers(core) if isinstance(core, CompiledCore) else (python_callback(core, segment), None)
-        settings: dict[str, Any] = {"samplerate": p.rate, "blocksize": p.period, "callback": callback, "userdata": userdata}
+        # Told a size, PortAudio puts a buffer of its own between JACK's period and ours, which costs a block.
+        size = 0 if "JACK" in p.output.host_api else p.period
+        settings: dict[str, Any] = {"samplerate": p.rate, "blocksize": size, "callback": callback, "userdata": userdata}
         settings |= {} if userdata is not None else {"wrap_callback": "array"}
         pair = (p.input.index, p.output.index) if p.input and h.in_channels else p.output.index
         channels = (h.in_channels, h.out_channels) if isinstance(pair, tuple) else h.out_channels
@@ -166,9 +169,8 @@ class Stream:
             )
             self._stream.start()
         except (sd.PortAudioError, ValueError) as error:
-            raise DeviceError(
-                f"audio: {p.output.name} ({p.output.host_api}) refused {p.rate} Hz with {p.period} frames: {error}; choose another device"
-            ) from None
+            asked = f"{p.output.name} ({p.output.host_api}) refused {p.rate} Hz with {p.period} frames"
+            raise DeviceError(f"audio: {asked}: {error}; choose another device") from None
 
     @property
     def active(self) -> bool:

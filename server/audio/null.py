@@ -29,10 +29,10 @@ class NullStream:
         """Whether it runs; any thread."""
         return self._thread.is_alive()
 
-    def close(self) -> None:
+    def close(self, patience_s: float = 5.0) -> None:
         """Ends it; main thread of the audio process."""
         self._stop.set()
-        self._thread.join(5.0)
+        self._thread.join(max(1.0, patience_s))
 
     def _drive(self) -> None:
         block, period = self._segment.block, self._segment.block / self._segment.rate

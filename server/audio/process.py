@@ -1,20 +1,25 @@
-"""The audio process: makes the segment, opens the stream, keeps it open, feeds the file decks. It imports no sockets and no torch.
+"""The audio process: makes the segment, keeps the stream open, feeds the file decks.
 
-Main thread only. What it needs to know of the world it is told once; afterwards it speaks through the segment alone.
+It imports no sockets and no torch. Main thread only. What it needs to know of the world it is told once; afterwards it speaks
+through the segment alone. The callback runs in a process of its own (host.py) wherever there is a device.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 from segue.server.audio import device
-from segue.server.audio.core import Core, make_core
+from segue.server.audio.core import make_core
 from segue.server.audio.device import DeviceError
 from segue.server.audio.feeder import Feeder
+from segue.server.audio.host import HostSettings
 from segue.server.audio.layout import Geometry
 from segue.server.audio.null import NullStream
 from segue.server.audio.segment import Segment
@@ -22,6 +27,8 @@ from segue.server.audio.values import StreamState
 
 LOOK_S = 0.05  # how often the stream is looked after
 STALLED_S = 1.0  # no callback for so long: the stream is gone
+OPEN_S = 10.0  # a device that takes longer to open has not opened
+CLOSE_S = 3.0
 BACKOFF_S = (0.25, 4.0)  # shortest and longest wait between attempts to open it again
 NULL = "null"
 
@@ -65,8 +72,30 @@ class Stream(Protocol):
     def active(self) -> bool:
         """Whether it runs."""
 
-    def close(self) -> None:
-        """Ends it."""
+    def close(self, patience_s: float) -> None:
+        """Ends it, by force after patience_s."""
+
+
+class HostStream:
+    """The process that drives the core from a device."""
+
+    def __init__(self, settings: Settings, segment: Segment) -> None:
+        """Starts it; `segment.stream_state` says RUNNING when the device is open."""
+        host = HostSettings(segment.name, settings.host_api, settings.device, settings.block, settings.client_name, os.getpid())
+        command = [sys.executable, "-m", "segue.server.audio.host", host.to_json()]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    @property
+    def active(self) -> bool:
+        """Whether the process lives."""
+        return self._process.poll() is None
+
+    def close(self, patience_s: float) -> None:
+        """Waits for it to end by itself, and ends it."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience_s)
+        self._process.kill()
+        self._process.wait()
 
 
 class Keeper:
@@ -76,67 +105,68 @@ class Keeper:
         """Looks for the device and makes the segment. Raises DeviceError or SharedMemoryError."""
         self._settings = settings
         self._null = NULL in (settings.device, settings.host_api)
-        if self._null:
-            geometry = Geometry(settings.rate, settings.block, settings.decks)
-        else:
-            device.restart(settings.client_name)
-            geometry = device.geometry(self._plan(settings.rate), settings.decks)
-        self.segment = Segment.create(geometry, settings.segment)
-        self.core: Core = make_core(self.segment)
+        self.segment = Segment.create(self._geometry(), settings.segment)
         self._stream: Stream | None = None
-        self._frame, self._moved = -1, time.monotonic()
+        self._frame, self._moved = -1, 0.0
         self._wait, self._again = BACKOFF_S[0], 0.0
 
-    def _plan(self, rate: int) -> device.Plan:
-        return device.plan(self._settings.host_api, self._settings.device, rate, self._settings.block)
+    def _geometry(self) -> Geometry:
+        s = self._settings
+        if self._null:
+            return Geometry(s.rate, s.block, s.decks)
+        try:
+            device.restart(s.client_name)
+            return device.geometry(device.plan(s.host_api, s.device, s.rate, s.block), s.decks)
+        finally:
+            device.release()
 
     def open(self) -> None:
-        """Opens the stream. Raises DeviceError."""
-        self._frame, self._moved = -1, time.monotonic()
+        """Opens the stream and waits until it runs. Raises DeviceError."""
+        segment, first = self.segment, self.segment.frame
+        segment.set_stream_state(StreamState.STARTING)
         if self._null:
-            self._stream = NullStream(self.segment, self.core)
-            self.segment.set_stream_state(StreamState.RUNNING, f"no device: {self.segment.rate} Hz, silence")
-            return
-        plan, segment = self._plan(self.segment.rate), self.segment
-        if plan.rate != segment.rate:
-            raise DeviceError(f"audio: the device came back at {plan.rate} Hz, the stream is at {segment.rate} Hz; start again")
-        self._stream = device.Stream(plan, segment, self.core)
-        kind = "compiled" if self.core.compiled else "Python"
-        words = f"{plan.output.name} ({plan.output.host_api}), {plan.rate} Hz, {plan.period} frames, {kind} callback"
-        segment.set_stream_state(StreamState.RUNNING, words)
+            self._stream = NullStream(segment, make_core(segment))
+            segment.set_stream_state(StreamState.RUNNING, f"no device: {segment.rate} Hz, silence")
+        else:
+            self._stream = HostStream(self._settings, segment)
+        deadline = time.monotonic() + OPEN_S
+        while segment.frame == first and self._stream.active and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+        self._frame, self._moved = segment.frame, time.monotonic()
+        if segment.frame == first:
+            self._drop()
+            raise DeviceError(segment.sentence or "audio: the device was opened and never asked for sound; choose another device")
 
     def look_after(self) -> None:
         """Notices that the stream is gone, and opens it again after a while."""
         now, frame = time.monotonic(), self.segment.frame
         if frame != self._frame:
-            self._frame, self._moved = frame, now
+            self._frame, self._moved, self._wait = frame, now, BACKOFF_S[0]
         if self._stream is not None and (not self._stream.active or now - self._moved > STALLED_S):
-            self._lose(now)
+            self._drop()
+            self.segment.set_stream_state(StreamState.LOST, "audio: the device went away; waiting for it")
+            self._again = now + self._wait
         if self._stream is None and now >= self._again:
-            self._reopen(now)
+            self._reopen()
 
-    def _lose(self, now: float) -> None:
-        self.segment.set_stream_state(StreamState.LOST, "audio: the device went away; waiting for it")
-        if self._stream is not None:
-            self._stream.close()
-        self._stream, self._wait = None, BACKOFF_S[0]
-        self._again = now + self._wait
-
-    def _reopen(self, now: float) -> None:
+    def _reopen(self) -> None:
         try:
-            if not self._null:
-                device.restart(self._settings.client_name)
             self.open()
             self.segment.count_restart()
-        except Exception as error:  # PortAudio may raise anything while its server comes and goes; the next attempt tells
+        except DeviceError as error:
             self.segment.set_stream_state(StreamState.LOST, str(error))
             self._wait = min(2 * self._wait, BACKOFF_S[1])
-            self._again = now + self._wait
+            self._again = time.monotonic() + self._wait
+
+    def _drop(self, patience: bool = False) -> None:
+        if self._stream is not None:
+            self._stream.close(CLOSE_S if patience else 0.0)
+        self._stream = None
 
     def close(self) -> None:
         """Ends the stream and removes the segment's name."""
-        if self._stream is not None:
-            self._stream.close()
+        self.segment.ask_stop()
+        self._drop(patience=True)
         self.segment.set_stream_state(StreamState.STOPPED)
         self.segment.unlink()
         self.segment.close()

@@ -50,7 +50,7 @@ class Twin:
         out = np.zeros((h.out_channels, n), np.float32)
         if n == 0:
             return out
-        h.sequence += 1
+        h.sequence |= 1  # odd already where a process was killed in here
         h.counters.callbacks += 1
         self._notice_gap(n, monotonic)
         h.clock_frame, h.clock_monotonic, h.clock_realtime, h.clock_block = h.frame, monotonic, realtime, n
