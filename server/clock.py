@@ -8,6 +8,7 @@ Threads: all calls from the control thread.
 from __future__ import annotations
 
 import math
+import time as host
 from collections import deque
 
 ENVELOPE = 32  # pairs the minimum is taken over
@@ -73,3 +74,7 @@ class SampleClock:
     def frame_at(self, time: float) -> float:
         """The (fractional) frame at a host time in seconds."""
         return self._frame + (time - self._time) / self._period
+
+    def present(self) -> float:
+        """The (fractional) frame at this moment."""
+        return self.frame_at(host.time())

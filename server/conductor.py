@@ -29,6 +29,7 @@ from segue.server.verbs import TASKS, lead
 from segue.server.worker import Worker
 
 FARTHEST_S = 60.0  # how far ahead a time tag may lie
+HASTE_S = 0.0003  # what a message needs from its arrival to the callback's queue
 HANDOVER_S = 0.25  # how long before its frame a message is handed to the callback
 FALLBACK_S = 0.25  # how often the fallback loop is looked after
 MARKS = 1 << 40  # ids from here on mark `sync` messages
@@ -47,6 +48,9 @@ class Timebase(Protocol):
 
     def time_at(self, frame: float) -> float:
         """The unix time in seconds at a frame."""
+
+    def present(self) -> float:
+        """The frame at this very moment: a block that begins at or before it may be under way."""
 
 
 class Conductor:
@@ -97,7 +101,8 @@ class Conductor:
             arrived = now if command.arrival is None else round(self._clock.frame_at(command.arrival))
             at = arrived + block
             # Too near the callback that is about to run: one block more, never a jittering "as soon as possible".
-            return at if at >= now else at + block * -(-(now - at) // block)
+            soonest = now + block if self._clock.present() + HASTE_S * rate > now else now
+            return at if at >= soonest else at + block * -(-(soonest - at) // block)
         at = round(self._clock.frame_at(command.time - self._latency))
         if at > now + FARTHEST_S * rate:
             ahead = (at - now) / rate

@@ -30,6 +30,7 @@ from segue.server.state import World
 from segue.server.worker import ProcessWorker
 
 TICK_S = 0.004
+PRIORITY = -10  # nice value
 SAVE_S = 1.0
 BEAT_AHEAD_S = 0.1  # beats are told so long before they fall
 LOCK_S = 0.5  # the clock is watched for so long before the door opens
@@ -196,6 +197,8 @@ def restore(world: World, path: str) -> None:
 def main() -> int:
     """Exit code 0 after quit, 2 where it cannot start, with one line on standard error."""
     config = Config.from_json(sys.argv[1])
+    with contextlib.suppress(OSError, AttributeError):  # where it is allowed: a message should not wait for the model
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     try:
         segment = Segment.attach(config.segment)
     except SharedMemoryError as error:

@@ -94,6 +94,10 @@ class SteppedTime:
         """Seconds at a frame."""
         return frame / self._rate
 
+    def present(self) -> float:
+        """Between two blocks nothing is under way."""
+        return float("-inf")
+
 
 class Stage:
     """A server that moves only when it is told to."""
