@@ -15,7 +15,7 @@ from segue.engine.measure import long_term_spectrum, loudness
 from segue.train import evaluate
 from segue.train.baselines import BASELINES, Audio
 from segue.train.bootstrap import interval
-from segue.train.evaluate import CODEC, ELSEWHERE, OURS, TRUTH, WRONG, Clip, kld, rows_of, score, wrong_contexts
+from segue.train.evaluate import CODEC, ELSEWHERE, OURS, TRUTH, WRONG, Clip, How, kld, rows_of, score, wrong_contexts
 from segue.train.yamnet import YamNet, data_folder, load_yamnet
 
 RATE = 44_100
@@ -92,7 +92,7 @@ def test_rows_know_better_from_worse(clips: list[Clip]) -> None:
         ELSEWHERE: [c.elsewhere[:, c.split :] for c in clips],
     }
     takes |= {TRUTH: [c.truth for c in clips], CODEC: close}
-    rows = rows_of(score(clips, takes, RATE, None), clips, "ddim", 4, None)
+    rows = rows_of(score(clips, takes, RATE, None), How("ddim", 4))
     found = {(row.metric, row.system): row for row in rows}
     for system in ("silence", "shaped noise", WRONG):
         row = found["MR", f"{OURS} - {system}"]

@@ -26,7 +26,8 @@ def shaped_noise(context: Audio, samples: int, rate: int, rng: np.random.Generat
     gain = np.stack([np.interp(bins, np.arange(power.shape[1]), np.sqrt(row)) for row in power])
     shaped = np.fft.irfft(np.fft.rfft(rng.standard_normal((context.shape[0], samples))) * gain, n=samples)
     wanted, found = (np.square(a).mean(axis=1, keepdims=True) for a in (context, shaped))
-    return (shaped * np.sqrt(wanted / np.maximum(found, LEAST_POWER))).astype(np.float32)
+    noise: Audio = (shaped * np.sqrt(wanted / np.maximum(found, LEAST_POWER))).astype(np.float32)
+    return noise
 
 
 def shuffled_blocks(context: Audio, samples: int, rate: int, rng: np.random.Generator) -> Audio:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ DRAWS = 4000
 COVERAGE = 0.95
 
 
-def interval(differences: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
+def interval(differences: NDArray[np.floating[Any]], seed: int = 0) -> tuple[float, float]:
     """The percentile interval of the mean of `[n]` paired differences (Efron & Tibshirani 1993, chapter 13)."""
     rng = np.random.default_rng(seed)
     picks = rng.integers(0, len(differences), (DRAWS, len(differences)))

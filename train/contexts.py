@@ -22,10 +22,11 @@ def _mask(kind: str, frames: int, generator: torch.Generator) -> Tensor:
     place = torch.arange(frames) / frames
     a, b = sorted((SHORTEST + (1 - 2 * SHORTEST) * torch.rand(2, generator=generator)).tolist())
     b = max(b, a + SHORTEST)
-    if kind == "left":
-        return place < (a if torch.rand((), generator=generator) < 0.5 else b - SHORTEST)
-    if kind == "both":
-        return (place < a) | (place >= b)
-    if kind == "middle":
-        return (place >= a) & (place < b)
-    return torch.zeros(frames, dtype=torch.bool)
+    end = a if torch.rand((), generator=generator) < 0.5 else b - SHORTEST
+    masks: dict[str, Tensor] = {
+        "left": place < end,
+        "both": (place < a) | (place >= b),
+        "middle": (place >= a) & (place < b),
+        "none": torch.zeros(frames, dtype=torch.bool),
+    }
+    return masks[kind]

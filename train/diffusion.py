@@ -125,7 +125,8 @@ def v_loss(dit: Dit, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
     with torch.autocast(x_0.device.type, torch.bfloat16):
         v = dit(noised(x_0, eps, t), t)
     noisy = over((t > 0).float(), x_0)
-    return ((v.float() - v_of(x_0, eps, t)).square() * noisy).sum((1, 2)) / (noisy.sum((1, 2)) * x_0.shape[1])
+    error: Tensor = (v.float() - v_of(x_0, eps, t)).square() * noisy
+    return error.sum((1, 2)) / (noisy.sum((1, 2)) * x_0.shape[1])
 
 
 def train_step(run: Run, latents: Latents, progress: float) -> float:
@@ -137,7 +138,7 @@ def train_step(run: Run, latents: Latents, progress: float) -> float:
     t = level[:, None] * (~context_masks(recipe.batch, recipe.frames, g)).float()
     loss = v_loss(run.dit, x_0.to(run.device), eps.to(run.device), t.to(run.device)).mean()
     run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     parallel.average_gradients(run.dit.parameters())
     norm = torch.nn.utils.clip_grad_norm_(run.dit.parameters(), GRADIENT_NORM)
     if torch.isfinite(norm):

@@ -7,9 +7,9 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ LIKENESS_S = 1.0
 COPY = 0.9  # likeness above which a take counts as a copy of its context
 LEVEL_DB = 3.0
 SEED = 20231
+TIMED = 5  # takes that are timed
 SUFFIXES = (".mp3", ".ogg", ".wav", ".flac", ".opus")
 TINY = 1e-4  # probability that every class is granted, so that no logarithm is infinite
 OURS, WRONG, AGAIN, TRUTH, CODEC, ELSEWHERE = (
@@ -144,7 +145,7 @@ def bounds(engine: Engine, clips: Sequence[Clip]) -> dict[str, list[Audio]]:
 
 
 @torch.no_grad()
-def class_probabilities(embedder: YamNet, takes: Sequence[Audio], rate: int) -> NDArray[np.float64]:
+def class_probabilities(embedder: YamNet, takes: Sequence[Audio], rate: int) -> Values:
     """`[n, classes]` distributions over AudioSet classes: probabilities plus TINY, scaled to sum 1."""
     import soxr
 
@@ -153,13 +154,13 @@ def class_probabilities(embedder: YamNet, takes: Sequence[Audio], rate: int) -> 
         mono = soxr.resample(take.mean(axis=0), rate, embedder.rate).astype(np.float32)
         rows.append(embedder.probabilities(torch.from_numpy(mono)[None])[0].double().numpy())
     p = np.stack(rows) + TINY
-    normalised: NDArray[np.float64] = p / p.sum(axis=1, keepdims=True)
+    normalised: Values = p / p.sum(axis=1, keepdims=True)
     return normalised
 
 
-def kld(true: NDArray[np.float64], made: NDArray[np.float64]) -> NDArray[np.float64]:
+def kld(true: Values, made: Values) -> Values:
     """`[n]`: KL(true || made) of class distributions, in nats."""
-    divergence: NDArray[np.float64] = (true * np.log(true / made)).sum(axis=1)
+    divergence: Values = (true * np.log(true / made)).sum(axis=1)
     return divergence
 
 
@@ -168,7 +169,8 @@ def level_difference(take: Audio, context: Audio, rate: int) -> float:
     return loudness(take, rate) - loudness(context, rate)
 
 
-Scores = dict[str, dict[str, NDArray[np.float64]]]  # metric, then system: one value a clip
+Values: TypeAlias = NDArray[np.floating[Any]]  # one a clip
+Scores: TypeAlias = dict[str, dict[str, Values]]  # metric, then system
 
 
 def score(clips: Sequence[Clip], takes: Mapping[str, Sequence[Audio]], rate: int, embedder: YamNet | None) -> Scores:
@@ -187,96 +189,80 @@ def score(clips: Sequence[Clip], takes: Mapping[str, Sequence[Audio]], rate: int
     return {metric: values for metric, values in scores.items() if values}
 
 
-def rows_of(scores: Scores, clips: Sequence[Clip], sampler: str, steps: int, embedder: str | None) -> list[Row]:
+@dataclass(frozen=True)
+class How:
+    """How ours were made and judged: what is said in each row about it."""
+
+    sampler: str
+    steps: int
+    embedder: str | None = None
+
+    def row(self, metric: str, system: str, values: Values, floor: float | None = None) -> Row:
+        """Mean and standard deviation of a figure."""
+        sampler, steps = (self.sampler, self.steps) if system.startswith(OURS) else (None, None)
+        mean, spread = float(values.mean()), float(values.std())
+        return Row("continuation", system, sampler, steps, metric, mean, spread, len(values), self._used(metric), floor)
+
+    def difference(self, metric: str, system: str, values: Values) -> Row:
+        """Mean of ours minus the system's, clip by clip, with its interval."""
+        low, high = interval(values)
+        name, mean, half = f"{OURS} - {system}", float(values.mean()), (high - low) / 2
+        used = self._used(metric)
+        return Row("continuation", name, self.sampler, self.steps, metric, mean, half, len(values), used, None, (low, high))
+
+    def _used(self, metric: str) -> str | None:
+        return self.embedder if metric == "KLD" else None
+
+
+def rows_of(scores: Scores, how: How) -> list[Row]:
     """Means and spreads of every system, and the paired differences of ours from each."""
     rows: list[Row] = []
     for metric in ("MR", "KLD"):
-        for system, values in scores.get(metric, {}).items():
-            rows.append(_row(metric, system, values, scores[metric], sampler, steps, embedder))
+        systems = scores.get(metric, {})
+        for system, values in systems.items():
+            rows.append(how.row(metric, system, values, float(systems[ELSEWHERE].mean())))
             if system != OURS:
-                rows.append(_difference(metric, system, scores[metric][OURS] - values, sampler, steps, embedder))
+                rows.append(how.difference(metric, system, systems[OURS] - values))
     for system, values in scores["level_db"].items():
-        rows.append(_row("level_db", system, values, scores["level_db"], sampler, steps, None))
-        rows.append(_row("level_db_size", system, np.abs(values), {}, sampler, steps, None))
-    rows.append(
-        _row(
-            f"level_within_{LEVEL_DB:g}_db", OURS, (np.abs(scores["level_db"][OURS]) <= LEVEL_DB) * 1.0, {}, sampler, steps, None
-        )
-    )
-    rows += _copies(scores, sampler, steps)
-    return rows
-
-
-def _row(
-    metric: str,
-    system: str,
-    values: NDArray[np.float64],
-    all_: Mapping[str, NDArray[np.float64]],
-    sampler: str,
-    steps: int,
-    embedder: str | None,
-) -> Row:
-    ours = system.startswith(OURS)
-    floor = float(all_[ELSEWHERE].mean()) if ELSEWHERE in all_ else None
-    used = embedder if metric == "KLD" else None
-    name, count = (sampler, steps) if ours else (None, None)
-    return Row("continuation", system, name, count, metric, float(values.mean()), float(values.std()), len(values), used, floor)
-
-
-def _difference(metric: str, system: str, values: NDArray[np.float64], sampler: str, steps: int, embedder: str | None) -> Row:
-    low, high = interval(values)
-    used = embedder if metric == "KLD" else None
-    name = f"{OURS} - {system}"
-    return Row(
-        "continuation", name, sampler, steps, metric, float(values.mean()), (high - low) / 2, len(values), used, None, (low, high)
-    )
-
-
-def _copies(scores: Scores, sampler: str, steps: int) -> list[Row]:
-    """Likeness to the context, and the share of copies where the true continuation is none."""
+        rows += [how.row("level_db", system, values), how.row("level_db_size", system, np.abs(values))]
+    within = np.abs(scores["level_db"][OURS]) <= LEVEL_DB
+    rows.append(how.row(f"level_within_{LEVEL_DB:g}_db", OURS, within.astype(np.float64)))
+    # a copy counts where the true continuation is none
     ours, truth = scores["likeness"][OURS], scores["likeness"][TRUTH]
     fresh = truth <= COPY
-    copies = (ours[fresh] > COPY) * 1.0 if fresh.any() else np.zeros(1)
-    return [
-        _row("likeness", OURS, ours, {}, sampler, steps, None),
-        _row("likeness", TRUTH, truth, {}, sampler, steps, None),
-        _row("copies", OURS, copies, {}, sampler, steps, None),
-    ]
+    rows += [how.row("likeness", OURS, ours), how.row("likeness", TRUTH, truth)]
+    return [*rows, how.row("copies", OURS, (ours[fresh] > COPY).astype(np.float64))] if fresh.any() else rows
 
 
-def seed_rows(takes: Mapping[str, Sequence[Audio]], rate: int, sampler: str, steps: int) -> list[Row]:
+def seed_rows(takes: Mapping[str, Sequence[Audio]], rate: int, how: How) -> list[Row]:
     """How far apart two seeds are: MR between them, and their correlation as waveforms."""
     pairs = list(zip(takes[OURS], takes[AGAIN], strict=True))
     apart = np.array([mel_distance(a, b, rate) for a, b in pairs])
     alike = np.array([float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-9)) for a, b in pairs])
-    return [
-        _row("MR_between_seeds", OURS, apart, {}, sampler, steps, None),
-        _row("seed_correlation", OURS, alike, {}, sampler, steps, None),
-    ]
+    return [how.row("MR_between_seeds", OURS, apart), how.row("seed_correlation", OURS, alike)]
 
 
-def rtf_row(engine: Engine, clip: Clip, sampler: str, steps: int, repeats: int = 5) -> Row:
+def rtf_row(engine: Engine, clip: Clip, how: How) -> Row:
     """Seconds of generation, encoder and decoder counted in, per second of new audio, one clip at a time."""
     samples, times = clip.truth.shape[1], []
-    for seed in range(repeats):
+    for seed in range(TIMED):
         begun = time.perf_counter()
-        continue_all(engine, [clip.context], samples, steps, sampler, seed)
+        continue_all(engine, [clip.context], samples, how.steps, how.sampler, seed)
         times.append((time.perf_counter() - begun) * engine.sample_rate / samples)
-    return Row("continuation", OURS, sampler, steps, "rtf", float(np.median(times)), float(np.std(times)), repeats)
+    return replace(how.row("rtf", OURS, np.array(times)), value=float(np.median(times)))
 
 
 def evaluate(engine: Engine, clips: Sequence[Clip], steps: Sequence[int], sampler: str, embedder: YamNet | None) -> list[Row]:
     """All rows; baselines and bounds are played once and compared with every number of steps."""
     fixed, rate = bounds(engine, clips), engine.sample_rate
-    name = embedder.name if embedder else None
     fixed_scores = score(clips, fixed, rate, embedder)
     rows: list[Row] = []
     for count in steps:
+        how = How(sampler, count, embedder.name if embedder else None)
         takes = play_all(engine, clips, count, sampler)
         scores = score(clips, {OURS: takes[OURS], WRONG: takes[WRONG]}, rate, embedder)
         merged = {metric: scores.get(metric, {}) | values for metric, values in fixed_scores.items()}
-        rows += rows_of(merged, clips, sampler, count, name)
-        rows += [*seed_rows(takes, rate, sampler, count), rtf_row(engine, clips[0], sampler, count)]
+        rows += [*rows_of(merged, how), *seed_rows(takes, rate, how), rtf_row(engine, clips[0], how)]
     return rows
 
 

@@ -52,14 +52,16 @@ class YamNet(nn.Module):
     def _layer(self, h: Tensor, name: str, stride: int = 1, groups: int = 1) -> Tensor:
         weight = self.get_buffer(f"{name}_w")
         h = F.pad(h, (*_same(h.shape[3], weight.shape[3], stride), *_same(h.shape[2], weight.shape[2], stride)))
-        return F.relu6(F.conv2d(h, weight, self.get_buffer(f"{name}_b"), stride=stride, groups=groups))
+        out: Tensor = F.relu6(F.conv2d(h, weight, self.get_buffer(f"{name}_b"), stride=stride, groups=groups))
+        return out
 
     def patches(self, audio: Tensor) -> Tensor:
         """`[B, N]` at 16 kHz to embeddings `[B, P, 1024]`, one every 0.48 s; audio under one patch is padded with silence."""
         shortest = FRAME + HOP * (PATCH - 1)
         audio = F.pad(audio, (0, max(0, shortest - audio.shape[-1])))
         cut = self.log_mel(audio).unfold(1, PATCH, PATCH_HOP).transpose(-1, -2)
-        return self.features(cut.flatten(0, 1)).unflatten(0, cut.shape[:2])
+        embedded: Tensor = self.features(cut.flatten(0, 1)).unflatten(0, cut.shape[:2])
+        return embedded
 
     def embed(self, audio: Tensor) -> Tensor:
         """`[B, N]` at 16 kHz to the mean embedding `[B, 1024]`."""

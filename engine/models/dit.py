@@ -158,9 +158,10 @@ class Block(nn.Module):
 
     def forward(self, h: Tensor, c: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         """h `[B, T, width]`, c `[B, T or 1, rank]`, rotation of `rope`."""
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(c).chunk(6, dim=-1)
+        modulation: Tensor = self.modulation(c)
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.chunk(6, dim=-1)
         h = h + gate_a * self.attend(modulate(h, shift_a, scale_a), rotation)
-        m = self.down(F.gelu(self.up(modulate(h, shift_m, scale_m)), approximate="tanh"))
+        m: Tensor = self.down(F.gelu(self.up(modulate(h, shift_m, scale_m)), approximate="tanh"))
         return h + gate_m * m
 
     def attend(self, h: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
@@ -176,13 +177,15 @@ class Block(nn.Module):
 
 def modulate(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Layer norm over channels, then the affine map that t chooses."""
-    return F.layer_norm(h, h.shape[-1:]) * (1 + scale) + shift
+    out: Tensor = F.layer_norm(h, h.shape[-1:]) * (1 + scale) + shift
+    return out
 
 
 def written_attention(q: Tensor, k: Tensor, value: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) value, operator by operator; `[B, heads, T, d]`."""
     weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
-    return weights @ value
+    mixed: Tensor = weights @ value
+    return mixed
 
 
 def rope(frames: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
