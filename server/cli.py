@@ -18,6 +18,7 @@ from typing import NoReturn, TypeAlias
 
 import segue
 
+HELP = ("-h", "--help", "help")
 DONE, FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 
 Table: TypeAlias = Mapping[str, tuple[str, str]]
@@ -35,12 +36,14 @@ COMMANDS: Table = {
     "doctor": ("check what this machine has and lacks", "segue.server.doctor"),
     "train": ("train a model of your own", "train"),
     "evaluate": ("judge a model against baselines", "segue.train.evaluate"),
-    "bench": ("print measured tables", "bench"),
+    "bench": ("time the model's parts and whole takes (engine), or run another measurement", "bench"),
 }
 TRAIN: Table = {
     "prepare": ("make training audio from a folder of music", "segue.train.data"),
     "codec": ("train the codec", "segue.train.codec"),
-    "diffusion": ("train the generator on the codec's latents", "segue.train.diffusion"),
+    "encode": ("turn prepared audio into the codec's latents", "segue.train.encode"),
+    "diffusion": ("train the generator on latents", "segue.train.diffusion"),
+    "pack": ("put codec and generator into one model file", "segue.train.pack"),
 }
 EXTRAS = {
     "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "websockets": "web", "aalink": "link",
@@ -70,6 +73,7 @@ def bench_programs() -> dict[str, tuple[str, str]]:
     return programs
 
 
+DEFAULTS = {"bench": "engine"}  # `segue bench --model NAME` is `segue bench engine --model NAME`
 GROUPS: Mapping[str, Callable[[], Table]] = {"train": lambda: TRAIN, "bench": bench_programs}
 
 
@@ -83,7 +87,7 @@ def overview(prog: str, doc: str, commands: Table) -> str:
 def choose(prog: str, doc: str, commands: Table, argv: Sequence[str]) -> tuple[str, str, Sequence[str]] | int:
     """(program name, target, its arguments), or an exit code when only help was asked for or no such command exists."""
     name = argv[0] if argv else "--help"
-    if name in ("-h", "--help", "help"):
+    if name in HELP:
         print(overview(prog, doc, commands))
         return DONE if argv else NOT_STARTED
     if name not in commands:
@@ -91,7 +95,10 @@ def choose(prog: str, doc: str, commands: Table, argv: Sequence[str]) -> tuple[s
         return NOT_STARTED
     help_line, target = commands[name]
     if target in GROUPS:
-        return choose(f"{prog} {name}", help_line, GROUPS[target](), argv[1:])
+        rest = argv[1:]
+        if target in DEFAULTS and (not rest or (rest[0].startswith("-") and rest[0] not in HELP)):
+            rest = [DEFAULTS[target], *rest]
+        return choose(f"{prog} {name}", help_line, GROUPS[target](), rest)
     return f"{prog} {name}", target, argv[1:]
 
 

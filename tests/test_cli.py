@@ -86,6 +86,12 @@ def test_no_command_prints_help_and_is_not_success(capsys):
     assert all(f"\n  {name} " in out for name in cli.COMMANDS)
 
 
+def test_bench_without_a_program_times_the_engine():
+    assert cli.choose("segue", "", cli.COMMANDS, ["bench", "--model", "x"]) == (
+        "segue bench engine", "segue.bench.engine", ["--model", "x"],
+    )  # fmt: skip
+
+
 def test_what_an_extra_brings_is_named():
     assert cli.sentence(ModuleNotFoundError(name="rtmidi")).endswith("pip install 'segue[midi]'")
     assert "make setup" in cli.sentence(ModuleNotFoundError(name="torch"))
