@@ -19,7 +19,7 @@ from segue.engine.models.spec import PRESETS, ModelSpec
 from segue.engine.models.vae import CodecSpec, LiveCodec
 
 CODEC = CodecSpec(
-    latent_dim=8,
+    latent_dim=24,
     encoder_width=16,
     encoder_slow_width=16,
     decoder_width=16,
@@ -27,7 +27,7 @@ CODEC = CodecSpec(
     encoder_blocks=1,
     decoder_blocks=1,
 )
-SPEC = ModelSpec("small", CODEC, DitSpec(channels=8, width=64, layers=1, heads=2, rank=8), provenance={"data": "none"})
+SPEC = ModelSpec("small", CODEC, DitSpec(channels=24, width=64, layers=1, heads=2, rank=8), provenance={"data": "none"})
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_saved_model_answers_alike(tmp_path: Path, parts: tuple[LiveCodec, Dit
     model = load(written(tmp_path, parts, precision))
     assert model.spec == SPEC
     assert (model.rate, model.hop, model.window_frames) == (44_100, 1024, 258)
-    x, t = torch.randn(1, 8, 12, generator=torch.Generator().manual_seed(1)), torch.full((1,), 0.5)
+    x, t = torch.randn(1, 24, 12, generator=torch.Generator().manual_seed(1)), torch.full((1,), 0.5)
     with torch.no_grad():
         expected = parts[1].v(x, t)
     assert (model.denoiser.v(x, t) - expected).norm() <= tolerance * expected.norm()

@@ -1,0 +1,85 @@
+"""Packing: a trained codec and generator become one model that loads, plays a window, and is judged and timed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segue.bench import engine as bench
+from segue.engine.checkpoint import load
+from segue.engine.engine import Engine
+from segue.engine.models.dit import DitSpec
+from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.train import pack
+from segue.train.data import REFERENCE_LUFS
+from segue.train.diffusion import Recipe, Run
+from segue.train.playing import continue_all, reconstruct
+
+CODEC = CodecSpec(
+    latent_dim=24,
+    encoder_width=16,
+    encoder_slow_width=16,
+    decoder_width=16,
+    decoder_slow_width=16,
+    encoder_blocks=1,
+    decoder_blocks=1,
+)
+DENOISER = DitSpec(channels=24, width=32, layers=1, heads=2, rank=8)
+FRAMES = 40
+
+
+def trained(folder: Path, denoiser: DitSpec = DENOISER) -> tuple[Path, Path]:
+    """Checkpoints as `train codec` and `train diffusion` leave them."""
+    torch.manual_seed(1)
+    torch.save({"ema": LiveCodec(CODEC).state_dict(), "spec": asdict(CODEC)}, folder / "codec.pt")
+    torch.save(Run(Recipe(denoiser, frames=FRAMES)).state(), folder / "diffusion.pt")
+    return folder / "codec.pt", folder / "diffusion.pt"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    codec, diffusion = trained(folder)
+    pack.pack("small", codec, diffusion, folder / "small.safetensors", {"denoiser": "int8"}, {"data": "none"})
+    return folder / "small.safetensors"
+
+
+def test_a_packed_model_keeps_its_window_and_level(packed: Path) -> None:
+    model = load(packed)
+    assert model.window_frames == FRAMES
+    assert int(model.window_s * model.rate / model.hop) == FRAMES
+    assert model.spec.reference_lufs == REFERENCE_LUFS
+    assert model.spec.provenance["data"] == "none"
+
+
+def test_a_generator_of_another_codec_is_refused(tmp_path: Path) -> None:
+    codec, diffusion = trained(tmp_path, DitSpec(channels=8, width=32, layers=1, heads=2))
+    with pytest.raises(ValueError, match="got a generator of 8 channels for a codec of 24"):
+        pack.pack("small", codec, diffusion, tmp_path / "x.safetensors", {}, {})
+
+
+def test_the_engine_plays_what_was_packed(packed: Path) -> None:
+    engine = Engine(load(packed))
+    samples = round(engine.context_min_s * engine.sample_rate)
+    context = (0.1 * np.random.default_rng(1).standard_normal((2, samples))).astype(np.float32)
+    first, again = (continue_all(engine, [context, context], engine.new_frames, 2, "ddim", seed=1) for _ in range(2))
+    assert first[0].shape == (2, engine.new_frames)
+    assert np.array_equal(first[0], again[0])
+    assert not np.array_equal(first[0], first[1]), "clips have seeds of their own"
+    assert reconstruct(engine, context).shape == context.shape
+
+
+def test_parts_and_takes_are_timed(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    bench.add_arguments(parser)
+    assert bench.run(parser.parse_args(["--model", str(packed), "--repeats", "3", "--steps", "1", "--json"])) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {row["component"] for row in report["rows"]} == {"encoder", "denoiser", "vjp", "decoder", None}
+    assert {row["guidance"] for row in report["rows"] if row["task"]} == set(bench.REGIMES)
+    assert all(row["median_s"] > 0 and row["p99_s"] >= row["median_s"] for row in report["rows"])
