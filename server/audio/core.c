@@ -360,7 +360,7 @@ static void tape_read(segue_header *h, segue_deck *d, segue_tape *t, const float
             run = least(n - i, LOAD(&b->written) - position);
             for (int c = 0; c < 2; c++)
                 ring_read(at(h, d->feed_at[t->bank & 1]), h->feed_frames, c, position, to[c] + i, run);
-        } else if (b->file != t->file || (position >= 0 && position < b->length)) {
+        } else if (position >= 0 && (b->file != t->file || position < b->length)) {
             h->counters.feed_underruns++;
         }
         i += run;

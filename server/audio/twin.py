@@ -324,7 +324,7 @@ class Twin:
             if self._bank_holds(b, t.file, position):
                 run = min(n - i, b.written - position)
                 to[:, i : i + run] = ring_read(self._ring(d.feed_at[t.bank & 1], h.feed_frames), position, run)
-            elif b.file != t.file or 0 <= position < b.length:
+            elif position >= 0 and (b.file != t.file or position < b.length):
                 h.counters.feed_underruns += 1
             i += run
         return to

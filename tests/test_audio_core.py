@@ -1,0 +1,378 @@
+"""What the callback does with sound: dry to the bit, commands on their frame, fades, exits, the ladder, the loop's phase."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from audio import CORES, SMALL, drive, noise, stream
+
+from segue.server.audio.segment import Ring
+from segue.server.audio.values import NOW, Bus, Command, Curve, Op, Policy, Source, Status, Tape
+
+pytestmark = pytest.mark.parametrize("compiled", CORES)
+A, B = 0, 1  # slots
+RATE = SMALL["rate"]
+HOLD = round(0.3 * RATE)  # the gate's
+PANIC = round(0.005 * RATE)
+
+
+def second_differences(x: np.ndarray) -> np.ndarray:
+    return np.abs(np.diff(x, 2, axis=1))
+
+
+def test_dry_is_the_input_to_the_bit(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = noise(1, 3000)
+        x[2:] = 0.0  # deck 2 hears nothing
+        out = drive(s, core, x)
+        assert out.tobytes() == x[:2].tobytes()
+
+
+def test_with_outputs_of_their_own_all_decks_are_dry_to_the_bit(compiled: bool) -> None:
+    with stream(compiled, per_deck_out=True) as (s, core):
+        x = noise(2, 1000)
+        x[0, 5] = -0.0
+        assert drive(s, core, x).tobytes() == x.tobytes()
+
+
+def test_the_master_is_the_sum_of_the_decks(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = noise(3, 500)
+        np.testing.assert_array_equal(drive(s, core, x), x[:2] + x[2:])
+
+
+@pytest.mark.parametrize("offset", range(65))
+def test_a_command_is_applied_on_its_frame(compiled: bool, offset: int) -> None:
+    with stream(compiled) as (s, core):
+        take = noise(4, 1000, 2)
+        s.write_slot(0, A, 200, take)
+        s.publish_slot(0, A, 7, 200, 1200)
+        frame = 256 + offset
+        s.push(Command.play(0, Source.SLOT_A, frame, id=5, take=7))
+        x = noise(5, 512)
+        x[2:] = 0.0
+        out = drive(s, core, x)
+        np.testing.assert_array_equal(out[:, :frame], x[:2, :frame])
+        np.testing.assert_array_equal(out[:, frame:], take[:, frame - 200 : 512 - 200])
+        (line,) = s.applied(0)
+        assert (line.id, line.scheduled, line.applied, line.late, line.take, line.status) == (
+            5,
+            frame,
+            frame,
+            0,
+            7,
+            Status.APPLIED,
+        )
+        state = s.deck_state(0)
+        assert (state.source, state.take, state.fading) == (Source.SLOT_A, 7, False)
+
+
+def test_a_command_in_the_past_is_applied_at_once_and_counted(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        drive(s, core, noise(6, 128))
+        s.push(Command.mark(100, id=1))
+        s.push(Command.mark(NOW, id=2))
+        drive(s, core, noise(6, 64))
+        late, now = s.applied(0)
+        assert (late.id, late.applied, late.late) == (1, 128, 28)
+        assert (now.id, now.scheduled, now.late) == (2, 128, 0)
+        assert s.counters()["late"] == 1
+
+
+def test_commands_keep_the_order_of_their_frames_then_of_arrival(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        for number, frame in enumerate([90, 30, 90, 10, 30]):
+            s.push(Command.mark(frame, id=number))
+        drive(s, core, noise(7, 128))
+        assert [(line.id, line.applied) for line in s.applied(0)] == [(3, 10), (1, 30), (4, 30), (0, 90), (2, 90)]
+
+
+@pytest.mark.parametrize("curve", Curve)
+def test_a_fade_keeps_power_or_sum(compiled: bool, curve: Curve) -> None:
+    with stream(compiled) as (s, core):
+        ones = np.ones((2, 2000), np.float32)
+        s.write_slot(0, A, 0, 2 * ones)
+        s.publish_slot(0, A, 1, 0, 2000)
+        s.push(Command.play(0, Source.SLOT_A, 100, 400, curve=curve))
+        x = np.vstack([ones[:, :600], 0 * ones[:, :600]])
+        heard = drive(s, core, x)[0].astype(np.float64)
+        place = (np.arange(400) + 0.5) / 400
+        rise, fall = (place, 1 - place) if curve is Curve.LINEAR else (np.sin(np.pi / 2 * place), np.cos(np.pi / 2 * place))
+        np.testing.assert_allclose(heard[100:500], 2 * rise + fall, atol=1e-6)
+        np.testing.assert_allclose(rise + fall if curve is Curve.LINEAR else rise**2 + fall**2, 1.0)
+        assert (heard[:100] == 1).all()
+        assert (heard[500:] == 2).all()
+
+
+def test_a_new_fade_in_a_fade_starts_from_the_present_mix(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        t = np.arange(3000) / RATE
+        x, a, b = (np.float32(0.3) * np.sin(2 * np.pi * f * t + p).astype(np.float32) for f, p in ((50, 0), (60, 1), (70, 2)))
+        for slot, audio in ((A, a), (B, b)):
+            s.write_slot(0, slot, 0, np.vstack([audio, audio]))
+            s.publish_slot(0, slot, slot, 0, 3000)
+        for frame, source in ((300, Source.SLOT_A), (500, Source.SLOT_B), (650, Source.DRY), (700, Source.SLOT_A)):
+            s.push(Command.play(0, source, frame, 600))
+        out = drive(s, core, np.vstack([x, x, 0 * x, 0 * x]))
+        step_of_sines = (2 * np.pi * 70 / RATE) ** 2 * 0.3
+        assert second_differences(out)[:, 250:1500].max() < 6 * step_of_sines  # a step of 1 % would be 10 times that
+        np.testing.assert_array_equal(out[0, 1300:], a[1300:])
+
+
+def test_going_back_to_a_source_that_fades_out_never_exceeds_it(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        ones = np.vstack([np.ones((2, 1000), np.float32), np.zeros((2, 1000), np.float32)])
+        s.push(Command.play(0, Source.SILENCE, 100, 200))
+        s.push(Command.play(0, Source.DRY, 200, 200))
+        out = drive(s, core, ones)
+        assert out.max() == 1.0
+        assert (np.diff(out[0, 200:400]) >= 0).all()
+
+
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("playing", [False, True])
+@pytest.mark.parametrize("looped", [False, True])
+def test_a_slot_is_left_on_its_frame_without_anybodys_help(compiled: bool, policy: Policy, playing: bool, looped: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = noise(8, 3900)
+        x[2:] = 0.0
+        if not playing:
+            x[:, 200:] = 0.0
+        ones = np.ones((2, 3500), np.float32)
+        s.write_slot(0, A, 100, ones)
+        s.write_slot(0, B, 100, 2 * ones)
+        s.publish_slot(0, A, 1, 100, 3600, 3001, 77, policy)
+        s.publish_slot(0, B, 2, 100, 3600)
+        if looped:
+            s.publish_loop(0, 4 * np.ones((2, 90), np.float32), 0)
+        s.push(Command.play(0, Source.SLOT_A, 150, take=1))
+        out = drive(s, core, x)
+        ladder = Source.LOOP if looped and not playing else Source.DRY
+        went = {
+            Policy.LADDER: ladder, Policy.DRY: Source.DRY, Policy.SILENCE: Source.SILENCE, Policy.SLOT_OTHER: Source.SLOT_B,
+            Policy.LOOP: Source.LOOP if looped else ladder,
+        }[policy]  # fmt: skip
+        assert (out[:, 150:3001] == 1).all()
+        expected = {Source.DRY: x[:2], Source.SILENCE: 0 * x[:2], Source.SLOT_B: 2 + 0 * x[:2], Source.LOOP: 4 + 0 * x[:2]}[went]
+        last = 3600 if went is Source.SLOT_B else 3900
+        np.testing.assert_array_equal(out[:, 3078:last], expected[:, 3078:last])
+        line = s.applied(0)[1]
+        assert (line.op, line.applied, line.scheduled, line.source, line.take) == (Op.EXIT, 3001, 3001, went, 1)
+        assert s.counters()["underruns"] == (1 if went is Source.SLOT_B else 0)
+
+
+def test_an_exit_fits_before_the_end_of_the_slot(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = np.zeros((4, 1500), np.float32)
+        s.write_slot(0, A, 0, np.ones((2, 1000), np.float32))
+        s.publish_loop(0, np.ones((2, 100), np.float32), 0)
+        s.publish_slot(0, A, 1, 0, 1000, 950, 200, Policy.LADDER, Curve.LINEAR)  # would end at 1150
+        s.push(Command.play(0, Source.SLOT_A, 0))
+        out = drive(s, core, x)
+        np.testing.assert_allclose(out, 1.0, atol=1e-6)
+        assert s.applied(0)[1].applied == 800
+        assert s.counters()["underruns"] == 0
+
+
+def test_a_take_that_is_extended_goes_on(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        take = noise(9, 2000, 2)
+        s.write_slot(0, A, 0, take[:, :500])
+        s.publish_slot(0, A, 1, 0, 500, 400, 50)
+        s.push(Command.play(0, Source.SLOT_A, 0))
+        x = np.zeros((4, 1900), np.float32)
+        first = drive(s, core, x[:, :256])
+        s.write_slot(0, A, 500, take[:, 500:])
+        s.publish_slot(0, A, 1, 0, 2000, 1950, 50)
+        rest = drive(s, core, x[:, 256:])
+        np.testing.assert_array_equal(np.hstack([first, rest]), take[:, :1900])
+        assert s.counters()["underruns"] == 0
+
+
+def test_a_slot_without_that_frame_is_refused_by_the_ladder(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        s.publish_slot(0, A, 1, 5000, 5100)
+        s.push(Command.play(0, Source.SLOT_A, 100, id=3))
+        x = noise(10, 300)
+        x[2:] = 0
+        out = drive(s, core, x)
+        np.testing.assert_array_equal(out, x[:2])
+        line = s.applied(0)[0]
+        assert (line.status, line.source) == (Status.REDIRECTED, Source.DRY)
+        assert s.counters()["underruns"] == 1
+
+
+def test_the_loop_stays_on_its_grid(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        loop = noise(11, 333, 2)
+        assert s.publish_loop(0, loop, 1000)
+        s.push(Command.play(0, Source.LOOP, 501))
+        out = drive(s, core, np.zeros((4, 2000), np.float32))
+        np.testing.assert_array_equal(out[:, 501:], loop[:, (np.arange(501, 2000) - 1000) % 333])
+
+
+def test_a_loop_that_sounds_is_never_overwritten(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        loops = [np.full((2, 100), level, np.float32) for level in (1.0, 2.0, 3.0)]
+        assert s.publish_loop(0, loops[0], 0)
+        s.push(Command.play(0, Source.LOOP, 0))
+        quiet = np.zeros((4, 64), np.float32)
+        assert (drive(s, core, quiet) == 1).all()
+        assert s.publish_loop(0, loops[1], 0)
+        assert (drive(s, core, quiet) == 1).all()
+        assert not s.publish_loop(0, loops[2], 0)  # would overwrite the half that plays
+        s.push(Command.play(0, Source.LOOP, 128))
+        assert (drive(s, core, quiet) == 2).all()
+        assert s.publish_loop(0, loops[2], 0)
+
+
+def test_gains_are_ramped_on_their_frame(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = np.ones((4, 600), np.float32)
+        x[2:] = 0
+        s.push(Command.set_gain(0, 0.5, 100, 50))
+        s.push(Command.set_gain(0, 0.0, 300, 0, bus=Bus.DRY))
+        s.push(Command.set_gain(0, 3.0, 0, 0, bus=Bus.GENERATED))
+        out = drive(s, core, x)
+        np.testing.assert_allclose(out[0, 100:150], 1 - 0.5 * (np.arange(50) + 0.5) / 50, atol=1e-6)
+        for part, level in ((out[:, :100], 1), (out[:, 150:300], 0.5), (out[:, 300:], 0)):
+            assert (part == level).all()
+        np.testing.assert_array_equal(s.read(Ring.SOUNDED, 0, 600, 600), x[:2])  # sounded is before all gains
+
+
+@pytest.mark.parametrize("playing", [False, True])
+def test_panic_ends_every_take_within_its_fade(compiled: bool, playing: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = noise(12, HOLD + 2000)
+        if not playing:
+            x[:] = 0.0
+        for deck in (0, 1):
+            s.write_slot(deck, A, 0, np.ones((2, 4000), np.float32))
+            s.publish_slot(deck, A, 1, 0, 4000)
+            s.push(Command.play(deck, Source.SLOT_A, 0))
+        s.push(Command.play(0, Source.SLOT_B, 3000, id=9))
+        s.push(Command.panic(1003, id=4))
+        out = drive(s, core, x)
+        after = out[:, 1003 + PANIC :]
+        np.testing.assert_array_equal(after, (x[:2] + x[2:])[:, 1003 + PANIC :] if playing else 0 * after)
+        assert s.applied(0)[2].status is Status.CANCELLED
+        assert s.applied(0)[2].id == 9
+
+
+def test_after_a_panic_in_silence_the_performer_is_heard_again(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        s.push(Command.panic(0))
+        x = np.zeros((4, 1000), np.float32)
+        x[:2, 500:] = noise(13, 500, 2)
+        out = drive(s, core, x)
+        assert s.deck_state(0).source is Source.DRY
+        np.testing.assert_array_equal(out[:, 700:], x[:2, 700:])
+
+
+def test_cancelled_commands_never_happen(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        s.push(Command.play(0, Source.SILENCE, 100, id=3))
+        s.push(Command.cancel(3))
+        s.push(Command.cancel(4))
+        x = noise(14, 200)
+        x[2:] = 0
+        np.testing.assert_array_equal(drive(s, core, x), x[:2])
+        assert [(line.op, line.status) for line in s.applied(0)] == [
+            (Op.PLAY, Status.CANCELLED), (Op.CANCEL, Status.APPLIED), (Op.CANCEL, Status.NOT_FOUND),
+        ]  # fmt: skip
+
+
+def test_what_is_too_much_is_refused_and_counted(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        pushed = [s.push(Command.mark(10_000 + i, id=i)) for i in range(1030)]
+        assert pushed.count(False) == 6
+        assert s.counters()["queue_refusals"] == 6
+        drive(s, core, noise(15, 64))
+        assert s.counters()["pending_overflows"] == 1024 - 512
+        refused = [line for line in s.applied(0) if line.status is Status.REFUSED]
+        assert len(refused) == 512
+        assert s.push(Command(Op.PLAY, deck=77))
+        assert s.push(Command(Op.PLAY, source=12))
+        drive(s, core, noise(15, 64))
+        assert s.counters()["refused"] == 2
+
+
+def test_no_number_that_is_none_gets_out(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        take = noise(16, 1000, 2)
+        take[:, ::7], take[:, 1::7] = np.nan, np.inf
+        s.write_slot(0, A, 0, take)
+        s.publish_slot(0, A, 1, 0, 1000, 500, 100, Policy.LOOP)
+        s.publish_loop(0, take[:, :400], 0)
+        s.push(Command.play(0, Source.SLOT_A, 200, 100))
+        x = noise(17, 900)
+        x[:, ::5], x[:, 1::5] = -np.inf, np.nan
+        out = drive(s, core, x)
+        assert np.isfinite(out).all()
+        assert np.abs(out).max() > 0.5
+        assert s.counters()["nonfinite"] > 1000
+
+
+def test_the_gate_opens_at_once_and_closes_after_its_hold(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = np.zeros((4, 64 * 60), np.float32)
+        drive(s, core, x[:, :64])
+        assert not s.gate_open(0)
+        x[1, 64] = 0.01
+        drive(s, core, x[:, 64:128])
+        assert s.gate_open(0)
+        assert not s.gate_open(1)
+        drive(s, core, x[:, 128:])
+        assert not s.gate_open(0)
+        s.set_gate(0, -30.0)
+        x[1, 64] = 0.03
+        drive(s, core, x[:, 64:128])
+        assert not s.gate_open(0)
+
+
+def test_meters_say_what_is_there(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = np.full((4, 64), 0.25, np.float32)
+        x[0, 3] = -0.5
+        drive(s, core, x)
+        meter = s.meters(0)
+        assert (meter.input_peak, meter.sounded_peak) == (0.5, 0.5)
+        assert meter.input_square == pytest.approx(np.square(x[:2]).mean())
+        assert s.master_peak == 0.5
+
+
+def test_a_file_deck_plays_its_bank_and_falls_silent_outside_the_file(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        d, file = s.header.deck[0], noise(18, 300, 2)
+        s.view(d.feed_at[1], s.header.feed_frames)[:, :300] = file
+        d.bank[1].file, d.bank[1].length, d.bank[1].reserved, d.bank[1].written = 4, 300, 300, 300
+        s.push(Command.feed(0, Tape.PLAY, 100, -50, 4))
+        out = drive(s, core, np.zeros((4, 600), np.float32))
+        np.testing.assert_array_equal(out[:, 150:450], file)
+        assert not out[:, :150].any()
+        assert not out[:, 450:].any()
+        assert s.counters()["feed_underruns"] == 0
+        assert s.deck_state(0).position == 450
+        s.push(Command.feed(0, Tape.PLAY, NOW, 0, 5))
+        drive(s, core, np.zeros((4, 64), np.float32))
+        assert s.counters()["feed_underruns"] == 64
+
+
+def test_lost_blocks_are_counted_and_late_callbacks_are_not(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        rng, gap, period = np.random.default_rng(0), 0, 64 * 10**9 // RATE
+        for block in range(400):
+            gap = 5 * period if block >= 150 else 0
+            core.process(None, 10**12 + block * period + gap + int(rng.exponential(0.3 * period)), 64)
+        counters = s.counters()
+        assert (counters["gap_xruns"], counters["lost_frames"]) == (1, 5 * 64)
+
+
+def test_a_block_longer_than_the_segments_is_processed_in_parts(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x = noise(19, 1000)
+        x[2:] = 0
+        s.push(Command.mark(333, id=1))
+        np.testing.assert_array_equal(core.process(x, 0), x[:2])
+        assert s.applied(0)[0].applied == 333
+        assert s.clock_pair().block == 1000
