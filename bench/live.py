@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -71,6 +72,9 @@ def serve(*options: str, port: int | None = None) -> Iterator[tuple[Client, subp
     port = port or free_port()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "show.jsonl"
+        # A JSON list in SEGUE_TEST_ENGINE puts another engine process in the model's place.
+        engine = json.loads(os.environ.get("SEGUE_TEST_ENGINE", "[]"))
+        options = (*options, "--engine", *engine) if engine else options
         argv = [sys.executable, "-m", "segue", "serve", "--port", str(port), "--log", str(log), *options]
         server = subprocess.Popen(argv)
         try:

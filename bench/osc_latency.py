@@ -35,7 +35,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--blocks", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--events", type=int, default=100)
     parser.add_argument("--lead", type=float, default=0.1, help="seconds that tagged messages are sent ahead")
-    parser.add_argument("--serve", nargs=argparse.REMAINDER, default=[], help="further options of `segue serve`; the last argument")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     rows: list[dict[str, Any]] = []
@@ -43,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         work = Path(folder)
         subprocess.run(["gcc", "-O2", "-o", str(work / "osclat"), args.probe, "-ljack", "-lm"], check=True)
         for block in args.blocks:
-            rows += measure(work, block, args.events, args.lead, args.serve)
+            rows += measure(work, block, args.events, args.lead)
     if args.json:
         print(json.dumps({"machine": platform.processor() or platform.machine(), "rows": rows}))
     else:
@@ -52,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(work: Path, block: int, events: int, lead: float, options: list[str]) -> list[dict[str, Any]]:
+def measure(work: Path, block: int, events: int, lead: float) -> list[dict[str, Any]]:
     """Untagged and tagged at one block size, in milliseconds."""
     rows = []
-    with jack(block), serve("--host-api", "JACK", *options) as (client, _, log):
+    with jack(block), serve("--host-api", "JACK") as (client, _, log):
         number = phrase(client, work)
         (work / "on.bin").write_bytes(encode("/segue/deck/1/commit", ("id", number, "xfade", 0.0), "sisf"))
         (work / "off.bin").write_bytes(encode("/segue/deck/1/stop", ("xfade", 0.0), "sf"))

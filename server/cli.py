@@ -27,7 +27,7 @@ DOC = "Plays on when the performer does not: generated audio over OSC and MIDI, 
 # Sub-command: (what it does, "module" or "module:function"). A module has add_arguments(parser) and run(args) -> exit code.
 COMMANDS: Table = {
     "serve": ("run the audio server", "segue.server.app"),
-    "demo": ("hear, continue and bridge a clip with the real server; write demo.wav and demo.png", "segue.server.demo"),
+    "demo": ("hear, continue and bridge a clip with the real server; write demo.wav and demo.png", "segue.bench.demo"),
     "render": ("play a score over a file, offline and repeatably", "segue.server.render"),
     "send": ("send one command to a running server and print the answer", "segue.clients.python.send"),
     "devices": ("list audio and MIDI devices", "segue.server.lists:run_devices"),

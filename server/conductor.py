@@ -24,7 +24,7 @@ from segue.server.jobs import WorkerEvent
 from segue.server.scheduler import QueueFullError, Scheduler
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
-from segue.server.state import DeckFacts, Moment
+from segue.server.state import DeckFacts, Moment, State
 from segue.server.verbs import TASKS, lead
 from segue.server.worker import Worker
 
@@ -75,6 +75,7 @@ class Conductor:
         self._fallback_at = 0
         self._looped: dict[int, int] = {}
         self._dump = False
+        self._told: set[int] = set()
         self._do = self._table_of_effects()
         self._answers = self._table_of_answers()
 
@@ -134,7 +135,8 @@ class Conductor:
 
     def _carry_out(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
         moment = self.moment()
-        self._log.write(moment.frame, "command", address=command.address, args=command.args, at=at)
+        waited = None if command.arrival is None else self._clock.present() - self._clock.frame_at(command.arrival)
+        self._log.write(moment.frame, "command", address=command.address, args=command.args, at=at, waited_frames=waited)
         self.perform(self.session.handle(spec, deck, bound, command, at, moment))
 
     def worker_event(self, event: WorkerEvent) -> None:
@@ -151,6 +153,7 @@ class Conductor:
         self._hear_applied()
         self._hear_files()
         self.perform(self.session.tick(self.moment()))
+        self._log_takes()
         if frame >= self._fallback_at:
             self._fallback_at = frame + round(FALLBACK_S * self._segment.rate)
             for deck in self.session.world.decks:
@@ -178,6 +181,14 @@ class Conductor:
                 self.events.reply(route, f"{ROOT}/synced", number)
             elif line.op is Op.PLAY:
                 self.perform(self.session.applied(line.id, line.applied))
+
+    def _log_takes(self) -> None:
+        takes = self.session.world.takes
+        for number, take in takes.items():
+            if take.heard_at is not None and take.state is State.DONE and number not in self._told:
+                self._told.add(number)
+                self._log.write(take.heard_at, "take", **reports.take_facts(take, self._segment.rate))
+        self._told &= takes.keys()
 
     def _hear_files(self) -> None:
         for news in self._files.poll():

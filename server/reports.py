@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import segue
 from segue.server.audio.segment import Segment
 from segue.server.commands import ROOT
 from segue.server.events import Events
-from segue.server.state import OVER, Moment, World
+from segue.server.state import OVER, Moment, Take, World
 
 JOB_TYPES = "iissfs"
 TAKE_TYPES = "iihhhiis"
@@ -69,3 +70,28 @@ def snapshot(events: Events, route: str, world: World, moment: Moment) -> None:
         for name, value in deck.values.items():
             events.reply(route, f"{ROOT}/deck/{deck.number}/{name}", value)
     jobs(events, route, world)
+
+
+def take_facts(take: Take, rate: int) -> dict[str, Any]:
+    """A take that has sounded, with the keys of `segue demo --json`, its seams apart."""
+    start = take.heard_at or 0
+    new_s = take.made / rate
+    return {
+        "verb": take.job.verb,
+        "deck": take.job.deck,
+        "seed": take.job.seed,
+        "steps": take.job.steps,
+        "sent_frame": take.asked_at,
+        "context_end_frame": take.t0,
+        "start_frame": start,
+        "entry_offset": start - take.t0,
+        "frames": max(0, take.exit - start),
+        "context_s": take.context / rate,
+        "context_hash": take.context_hash,
+        "new_s": new_s,
+        "generation_s": take.seconds,
+        "rtf": take.seconds / new_s if new_s else None,
+        "state": take.state.value,
+        "ladder_rung": take.rung,
+        "late_frames": max(0, start - take.due) if take.due is not None else 0,
+    }
