@@ -95,14 +95,12 @@ class Player:
         for _ in range(50):
             ours, theirs = self.segment.clock_pair(), server.clock_pair()
             lag = (theirs.realtime - ours.realtime) * 1e-9 * self.segment.rate
+            # Within a cycle both callbacks run at almost the same time, and both count whole periods.
             period = max(1, ours.block)
-            found.append(round((theirs.frame - ours.frame - lag) / period) * period + _remainder(theirs.frame, ours.frame, period))
+            between = theirs.frame - ours.frame
+            found.append(round((between - lag - between % period) / period) * period + between % period)
             time.sleep(0.003)
         return int(np.median(found))
-
-
-def _remainder(theirs: int, ours: int, period: int) -> int:
-    return (theirs - ours) % period
 
 
 def _ports() -> list[str]:

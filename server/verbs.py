@@ -212,8 +212,10 @@ def _known_future(world: World, take: Take, deck: Deck, moment: Moment) -> RingT
 def _infill(world: World, take: Take, deck: Deck, moment: Moment) -> None:
     left = _known_future(world, take, deck, moment)
     assert deck.file is not None  # _known_future checked
-    right = FilePart(deck.file.path, deck.file.position(take.t0) + take.length, max(world.context, world.rate))
-    take.job = replace(take.job, left=left, right=right, new_frames=take.length + take.fade)
+    # The new audio ends with the fade back into the file, so what follows it begins there.
+    n = take.length + take.fade
+    right = FilePart(deck.file.path, deck.file.position(take.t0) + n, max(world.context, world.rate))
+    take.job = replace(take.job, left=left, right=right, new_frames=n)
 
 
 def _transition(world: World, take: Take, deck: Deck, moment: Moment) -> None:
