@@ -224,12 +224,12 @@ def _transition(world: World, take: Take, deck: Deck, moment: Moment) -> None:
     middle = None
     if deck.file is not None and deck.file.playing:
         left = _known_future(world, take, deck, moment)
-        n = take.length
+        n = take.length + take.fade
         middle = FilePart(deck.file.path, deck.file.position(take.t0), n)
     else:
         left = _context(world, deck, take.t0)
-        n = _offset(world, take, moment) + world.pace_at(take.job.steps).cost + take.length
-    take.length = n
+        take.length += _offset(world, take, moment) + world.pace_at(take.job.steps).cost
+        n = take.length + take.fade
     over, right = _target_parts(world, take, target, n)
     take.job = replace(take.job, left=left, middle=middle, middle_right=over, right=right, new_frames=n)
 
@@ -243,7 +243,7 @@ def _future_of(world: World, deck: int) -> File | Take:
 
 
 def _target_parts(world: World, take: Take, target: File | Take, n: int) -> tuple[Source, Source]:
-    """The target over the n frames of the transition, and after them."""
+    """The target over the n frames of the transition, the fade at its end included, and after them."""
     after = max(world.context, world.rate)
     if isinstance(target, Take):
         phrase = target.job.left

@@ -69,9 +69,10 @@ def test_a_transition_arrives_in_the_other_file_on_the_sample(stage: Stage, tmp_
     at = t1 - before
     position = 4 * RATE + (t1 - before) - 256  # of the first file at t1
     np.testing.assert_array_equal(out[:, :at], a[:, position - at : position])
-    ramp = np.linspace(0, 1, 2 * RATE, dtype=np.float32)
-    bridge = (1 - ramp) * a[:, position : position + 2 * RATE] + ramp * b[:, 5 * RATE : 7 * RATE]
-    np.testing.assert_allclose(out[:, at + fade : at + 2 * RATE - fade], bridge[:, fade:-fade], atol=1e-6)
+    n = 2 * RATE + fade  # the way out is part of the take
+    ramp = np.linspace(0, 1, n, dtype=np.float32)
+    bridge = (1 - ramp) * a[:, position : position + n] + ramp * b[:, 5 * RATE : 5 * RATE + n]
+    np.testing.assert_allclose(out[:, at + fade : at + 2 * RATE], bridge[:, fade : 2 * RATE], atol=1e-6)
     after = at + 2 * RATE + fade
     length = out.shape[1] - after
     np.testing.assert_array_equal(out[:, after:], b[:, 7 * RATE + fade : 7 * RATE + fade + length])
