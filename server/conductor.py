@@ -281,7 +281,7 @@ class Conductor:
             except TooNear as error:  # it has begun to sound since: the callback's ladder decides
                 self._log.write(self._segment.frame, "too near", sentence=str(error))
 
-    def _table_of_effects(self) -> dict[type, Callable[[Any], None]]:
+    def _table_of_effects(self) -> dict[type, Callable[[Any], object]]:
         segment, events = self._segment, self.events
         return {
             fx.Submit: lambda e: self.worker.submit(e.job) if self.worker else None,

@@ -87,7 +87,8 @@ def read_input(path: str, rate: int) -> Audio:
         raise ScoreError(f"{path}: holds no audio; give a file with sound in it")
     if found != rate:
         audio = soxr.resample(audio, found, rate)
-    return np.nan_to_num(np.ascontiguousarray(audio[:, :2].T if audio.shape[1] > 1 else np.repeat(audio.T, 2, axis=0)))
+    stereo: Audio = np.ascontiguousarray(audio[:, :2].T if audio.shape[1] > 1 else np.repeat(audio.T, 2, axis=0), np.float32)
+    return np.nan_to_num(stereo)
 
 
 def perform(stage: Stage, audio: Audio, score: list[Event], tail: int) -> Audio:
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     soundfile.write(args.output, out.T, config.rate, subtype="PCM_24")
     report = {"sha256": hashlib.sha256(out.tobytes()).hexdigest(), "frames": out.shape[1], "takes": takes}
     for fail in fails:
-        print(f"segue render: {fail[0]}: {fail[1]}", file=sys.stderr)
+        print("segue render", *fail[:2], sep=": ", file=sys.stderr)
     if args.json:
         print(json.dumps(report))
     else:

@@ -167,7 +167,7 @@ class Session:
         if "id" in bound:
             found = [t for t in found if t.number == bound["id"]]
         if not found:
-            which = f"no job {bound['id']}" if "id" in bound else "no job"
+            which = f"no job {bound['id']!r}" if "id" in bound else "no job"
             raise CommandError("no-job", f"deck {deck} has {which} that could be meant: ask /segue/jobs")
         return found[-1]
 

@@ -62,7 +62,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
     if spec.name == "transition":
         take.target = _target(world, deck, bound)
         _future_of(world, take.target)
-        take.target_position = round(float(bound["at"]) * world.rate) if bound.get("at") is not None else -1
+        take.target_position = round(float(bound["at"] or 0.0) * world.rate) if bound.get("at") is not None else -1
     if spec.name == "style":
         _check_style(world, bound)
         take.target = int(bound.get("deck", 0) or 0)
@@ -108,7 +108,7 @@ def _check_style(world: World, bound: Mapping[str, Value]) -> None:
     if given == ["class"]:
         raise CommandError("not-available", "style: this model brings no classifier; use `deck N` or `path P`")
     if given == ["deck"] and int(bound["deck"] or 0) > len(world.decks):
-        raise CommandError("no-such-deck", f"there is no deck {bound['deck']}: decks are 1 to {len(world.decks)}")
+        raise CommandError("no-such-deck", f"there is no deck {bound['deck']!r}: decks are 1 to {len(world.decks)}")
 
 
 def begin(world: World, take: Take, moment: Moment) -> None:

@@ -18,7 +18,8 @@ from segue.server.audio.segment import Audio, Geometry, Segment
 SMALL: dict[str, Any] = {"rate": 8000, "ring": 4000, "slot": 4000, "loop": 1000, "feed": 4000, "block": 64}
 NUMBERS = itertools.count()
 NO_CORE = layout.compiled() is None
-CORES = [pytest.param(True, id="compiled", marks=pytest.mark.skipif(NO_CORE, reason="core.c is not compiled here")), pytest.param(False, id="twin")]
+_COMPILED = pytest.mark.skipif(NO_CORE, reason="core.c is not compiled here")
+CORES = [pytest.param(True, id="compiled", marks=_COMPILED), pytest.param(False, id="twin")]
 
 
 def fresh_name() -> str:

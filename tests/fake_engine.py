@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 sys.path.insert(0, os.path.dirname(__file__))
 
 from fake_runner import STATE, FakeRunner
+
 from segue.server import engine_process
 from segue.server.audio.segment import Segment
 from segue.server.config import Config

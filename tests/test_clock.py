@@ -1,6 +1,7 @@
 """The sample clock: how well it finds frames behind late callbacks."""
 
 import numpy as np
+
 from segue.server.clock import SampleClock
 
 RATE = 44_100

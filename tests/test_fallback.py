@@ -1,6 +1,7 @@
 """The loop of the last whole bars."""
 
 import numpy as np
+
 from segue.server.fallback import closed, last_bars, sounds
 from segue.server.tempo import Grid
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from segue.server import effects as fx
 from segue.server.commands import SPECS, Command, CommandError, Kind, Spec, bind
 from segue.server.jobs import EngineState, Failed, Finished, Job, Piece, Progress, Running

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fake_runner import PERIOD, RATE, STATE, FakeRunner
 from numpy.typing import NDArray
+
 from segue.server.config import Config
 from segue.server.stage import Stage
 

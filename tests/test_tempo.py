@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segue.server.tempo import Grid, Taps
 
 RATE = 44_100

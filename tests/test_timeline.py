@@ -1,8 +1,11 @@
 """Arithmetic of takes: entry, re-anchoring, joining."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segue.server.tempo import Grid
 from segue.server.timeline import Pace, join, reanchored, sustained
 
@@ -48,7 +51,7 @@ def test_a_prepared_take_moves_by_whole_bars_or_begins_at_its_entry(bpm: float, 
 def test_join_is_a_slice_of_the_whole(lengths: list[int], start: int, length: int) -> None:
     whole = np.arange(1, sum(lengths) + 1, dtype=np.float32)[None].repeat(2, 0)
     edges = np.cumsum([0, *lengths])
-    pieces = [(int(a), whole[:, a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [(int(a), whole[:, a:b]) for a, b in pairwise(edges)]
     got = join(pieces, start, start + length)
     padded = np.concatenate([whole, np.zeros((2, 400), np.float32)], axis=1)
     np.testing.assert_array_equal(got, padded[:, start : start + length])

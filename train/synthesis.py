@@ -217,7 +217,7 @@ def echo(track: Audio, delay: int, feedback: float) -> Audio:
     """Ping-pong delay: every repeat changes sides."""
     out, wave = track.copy(), track
     for _ in range(3):
-        wave = np.concatenate([np.zeros((delay, 2), np.float32), wave[:-delay, ::-1]]) * feedback
+        wave = single(np.concatenate([np.zeros((delay, 2), np.float32), wave[:-delay, ::-1]]) * feedback)
         out += wave
     return out
 
