@@ -100,9 +100,10 @@ STEPS = st.one_of(
 def state(segment: Segment) -> tuple[list[float], np.ndarray]:
     """The meters that are sums, whose order is free, and every other byte that means something."""
     h, ffi = segment.header, segment._ffi
-    used = h.pending_count * ffi.sizeof("segue_command")
-    unused = ffi.buffer(ffi.cast("char *", h.pending) + used, ffi.sizeof(h.pending) - used)
-    unused[:] = bytes(len(unused))
+    size = ffi.sizeof("segue_command")
+    table = ffi.buffer(h.pending)
+    table[: h.pending_first * size] = bytes(h.pending_first * size)
+    table[h.pending_end * size :] = bytes(len(table) - h.pending_end * size)
     squares = []
     for deck in range(segment.decks):
         d = segment.header.deck[deck]

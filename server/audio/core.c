@@ -223,25 +223,25 @@ static uint32_t play(segue_header *h, const segue_command *c, int64_t frame)
 static void cancel(segue_header *h, const segue_command *c, int64_t frame)
 {
     uint32_t status = NOT_FOUND;
-    for (int64_t i = 0; i < h->pending_count; i++)
+    int64_t kept = h->pending_first;
+    for (int64_t i = kept; i < h->pending_end; i++) {
         if (h->pending[i].id == c->id) {
             log_applied(h, &h->pending[i], frame, h->pending[i].source, CANCELLED);
-            memmove(&h->pending[i], &h->pending[i + 1], (size_t)(h->pending_count - i - 1) * sizeof(segue_command));
-            h->pending_count--;
-            i--;
             status = APPLIED;
-        }
+        } else h->pending[kept++] = h->pending[i];
+    }
+    h->pending_end = kept;
     log_applied(h, c, frame, c->source, status);
 }
 
 static void panic(segue_header *h, const segue_command *c, int64_t frame)
 {
-    int64_t kept = 0;
-    for (int64_t i = 0; i < h->pending_count; i++) {
+    int64_t kept = h->pending_first;
+    for (int64_t i = kept; i < h->pending_end; i++) {
         if (h->pending[i].op == OP_PLAY) log_applied(h, &h->pending[i], frame, h->pending[i].source, CANCELLED);
         else h->pending[kept++] = h->pending[i];
     }
-    h->pending_count = kept;
+    h->pending_end = kept;
     for (uint32_t k = 0; k < h->decks; k++) {
         segue_deck *d = &h->deck[k];
         int open = gate_open(d, frame);
@@ -294,7 +294,7 @@ static int valid(const segue_header *h, const segue_command *c)
 
 static void enter(segue_header *h, segue_command c)
 {
-    int64_t i = h->pending_count;
+    int64_t i = h->pending_end;
     if (c.frame < 0) c.frame = h->frame;
     if (!valid(h, &c) || (i == SEGUE_PENDING && c.op != OP_CANCEL)) {
         if (valid(h, &c)) h->counters.pending_overflows++;
@@ -303,16 +303,19 @@ static void enter(segue_header *h, segue_command c)
         return;
     }
     if (c.op == OP_CANCEL) { cancel(h, &c, h->frame); return; }
-    while (i > 0 && h->pending[i - 1].frame > c.frame) i--;
-    memmove(&h->pending[i + 1], &h->pending[i], (size_t)(h->pending_count - i) * sizeof(segue_command));
+    while (i > h->pending_first && h->pending[i - 1].frame > c.frame) i--;
+    memmove(&h->pending[i + 1], &h->pending[i], (size_t)(h->pending_end - i) * sizeof(segue_command));
     h->pending[i] = c;
-    h->pending_count++;
+    h->pending_end++;
 }
 
+/* At most SEGUE_DRAIN a block, so that a flood costs bounded time; the rest waits in the queue, and a full queue is refused. */
 static void drain(segue_header *h)
 {
-    int64_t head = LOAD(&h->queue_head), tail = h->queue_tail;
-    if (head - tail > SEGUE_QUEUE) tail = head - SEGUE_QUEUE;
+    int64_t tail = h->queue_tail, head = least(LOAD(&h->queue_head), tail + SEGUE_DRAIN);
+    h->pending_end -= h->pending_first;
+    memmove(h->pending, h->pending + h->pending_first, (size_t)h->pending_end * sizeof(segue_command));
+    h->pending_first = 0;
     for (; tail < head; tail++) enter(h, h->queue[tail % SEGUE_QUEUE]);
     STORE(&h->queue_tail, tail);
 }
@@ -505,13 +508,11 @@ static void render(segue_header *h, const float *in, float *out, int64_t frame, 
 /* What happens at `frame`; returns the next frame at which something happens, at most `end`. */
 static int64_t happen(segue_header *h, int64_t frame, int64_t end)
 {
-    while (h->pending_count && h->pending[0].frame <= frame) {
-        segue_command c = h->pending[0];
-        h->pending_count--;
-        memmove(&h->pending[0], &h->pending[1], (size_t)h->pending_count * sizeof(segue_command));
+    while (h->pending_first < h->pending_end && h->pending[h->pending_first].frame <= frame) {
+        segue_command c = h->pending[h->pending_first++];
         apply(h, &c, frame);
     }
-    if (h->pending_count) end = least(end, h->pending[0].frame);
+    if (h->pending_first < h->pending_end) end = least(end, h->pending[h->pending_first].frame);
     for (uint32_t k = 0; k < h->decks; k++) {
         segue_deck *d = &h->deck[k];
         if (d->until_gate && gate_open(d, frame)) fade_to(h, d, frame, VOICE_DRY, h->fade_frames, CURVE_POWER);

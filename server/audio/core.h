@@ -7,7 +7,8 @@
 #define SEGUE_LAYOUT 1
 #define SEGUE_DECKS 8
 #define SEGUE_QUEUE 1024
-#define SEGUE_PENDING 512
+#define SEGUE_PENDING 1024
+#define SEGUE_DRAIN 256
 #define SEGUE_LOG 4096
 #define SEGUE_CURVE 4096
 #define SEGUE_WINDOW 32
@@ -113,7 +114,8 @@ typedef struct {
     int64_t base_ns, window_min_ns, window_count; /* [cb] for lost frames */
     int64_t queue_head;     /* [ctl] */
     int64_t queue_tail;     /* [cb] */
-    int64_t pending_count, log_count; /* [cb] */
+    int64_t pending_first, pending_end; /* [cb] what pends is pending[first .. end), by frame, then by arrival */
+    int64_t log_count;      /* [cb] */
     segue_ramp dry_gain, generated_gain; /* [cb] */
     segue_counters counters;
     float master_peak;      /* [cb] */

@@ -48,6 +48,7 @@ def serve(settings: HostSettings, segment: Segment) -> int:
         raise DeviceError(
             f"audio: the device runs at {plan.rate} Hz, the stream at {segment.rate} Hz; set it back or start again"
         )
+    segment.pin()  # a page fault in the callback costs more than the callback
     core = make_core(segment)
     stream = device.Stream(plan, segment, core)
     kind = "compiled" if core.compiled else "Python"

@@ -39,10 +39,13 @@ class Memory:
                 _posixshmem.shm_unlink("/" + self.name)
 
     def lock(self) -> bool:
-        """Touches every page and asks that none is ever swapped out; whether the system agreed."""
+        """Maps every page into this process and asks that none is ever swapped out; whether the system agreed.
+
+        Only reads: others may be writing.
+        """
         view = memoryview(self.map)
         for place in range(0, len(view), mmap.PAGESIZE):
-            view[place] = view[place]
+            view[place]
         view.release()
         if sys.platform == "win32":
             return False

@@ -73,7 +73,7 @@ class Segment:
         decks, size = layout.areas(geometry)
         segment = cls(memory.create(name, size))
         segment._lay_out(geometry, decks, size)
-        segment._memory.lock()
+        segment.pin()
         return segment
 
     @classmethod
@@ -115,6 +115,10 @@ class Segment:
         self.header = None
         self._ffi.release(self._buffer)
         self._memory.close()
+
+    def pin(self) -> bool:
+        """Maps every page and locks it in memory where the system allows; before the stream starts, by whoever drives it."""
+        return self._memory.lock()
 
     def unlink(self) -> None:
         """Removes the name at a clean end; audio."""

@@ -31,9 +31,8 @@ class Twin:
         self._d: list[Any] = [self._h.deck[k] for k in range(self._h.decks)]
         self._curve = np.array(list(self._h.curve))
         n = layout.constants()
-        self._queue, self._pending, self._log, self._window = (
-            n["SEGUE_QUEUE"], n["SEGUE_PENDING"], n["SEGUE_LOG"], n["SEGUE_WINDOW"],
-        )  # fmt: skip
+        self._queue, self._pending, self._drained = n["SEGUE_QUEUE"], n["SEGUE_PENDING"], n["SEGUE_DRAIN"]
+        self._log, self._window = n["SEGUE_LOG"], n["SEGUE_WINDOW"]
 
     def run(self, block: Audio | None, n: int) -> Audio:
         """Processes n frames by the machine's clocks, timed; stream thread."""
@@ -103,16 +102,19 @@ class Twin:
 
     def _drain(self) -> None:
         h = self._h
-        for i in range(h.queue_tail, h.queue_head):
+        head, table = min(h.queue_head, h.queue_tail + self._drained), self._table()
+        h.pending_first = 0
+        self._keep(table)
+        for i in range(h.queue_tail, head):
             self._enter(_copy(self._segment, "segue_command", h.queue[i % self._queue]))
-        h.queue_tail = h.queue_head
+        h.queue_tail = head
 
     def _enter(self, c: Any) -> None:
         h = self._h
         if c.frame < 0:
             c.frame = h.frame
         ok = self._valid(c)
-        if not ok or (h.pending_count == self._pending and c.op != Op.CANCEL):
+        if not ok or (h.pending_end == self._pending and c.op != Op.CANCEL):
             if ok:
                 h.counters.pending_overflows += 1
             else:
@@ -135,12 +137,13 @@ class Twin:
         return bool(known and c.curve <= Curve.LINEAR and c.fade >= 0 and np.isfinite(c.gain))
 
     def _table(self) -> list[Any]:
-        return [_copy(self._segment, "segue_command", self._h.pending[i]) for i in range(self._h.pending_count)]
+        h = self._h
+        return [_copy(self._segment, "segue_command", h.pending[i]) for i in range(h.pending_first, h.pending_end)]
 
     def _keep(self, table: list[Any]) -> None:
-        for i, c in enumerate(table):
+        for i, c in enumerate(table, self._h.pending_first):
             self._h.pending[i] = c[0]
-        self._h.pending_count = len(table)
+        self._h.pending_end = self._h.pending_first + len(table)
 
     def _note(self, c: Any, frame: int, source: int, status: Status) -> None:
         h = self._h
@@ -151,12 +154,12 @@ class Twin:
 
     def _happen(self, frame: int, end: int) -> int:
         h = self._h
-        while h.pending_count and h.pending[0].frame <= frame:
-            first, *rest = self._table()
-            self._keep(rest)
+        while h.pending_first < h.pending_end and h.pending[h.pending_first].frame <= frame:
+            first = _copy(self._segment, "segue_command", h.pending[h.pending_first])
+            h.pending_first += 1
             self._apply(first, frame)
-        if h.pending_count:
-            end = min(end, h.pending[0].frame)
+        if h.pending_first < h.pending_end:
+            end = min(end, h.pending[h.pending_first].frame)
         for k, d in enumerate(self._d):
             if d.until_gate and _gate_open(d, frame):
                 self._fade_to(d, frame, DRY, h.fade_frames, Curve.POWER)
