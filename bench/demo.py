@@ -244,6 +244,9 @@ def settle(client: Client) -> None:
     while client.status()["jobs"] and time.monotonic() < until:
         time.sleep(0.2)
     time.sleep(1.2)  # the log is written once a second
+    for event in client.events(timeout=0.1):
+        if event.address == "/segue/fail":
+            print(f"  {event.args[0]}: {event.args[1]}", file=sys.stderr)
 
 
 def counted(client: Client) -> dict[str, Any]:

@@ -45,6 +45,15 @@ class Orders:
             os._exit(0)
 
 
+def spare_cores() -> int:
+    """Threads for the model: all cores but one.
+
+    A thread pool that has to wait for a core which audio or another program holds is several times slower than one thread fewer.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
 def make_engine(config: Config) -> tuple[Engine, EngineState]:
     """The engine that the settings ask for, warm, and what it is. Raises ValueError or OSError with a sentence."""
     import torch
@@ -53,8 +62,7 @@ def make_engine(config: Config) -> tuple[Engine, EngineState]:
     from segue.engine.backends import make
     from segue.engine.engine import Engine
 
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(config.threads or spare_cores())
     torch.set_flush_denormal(True)
     engine = Engine(make(config.backend, checkpoint.load(config.model, config.torch_device), config.torch_device))
     engine.warm_up()
@@ -76,7 +84,6 @@ def main(loader: Loader = load) -> None:
     op, text = receive_order(pipe)
     if op != "start":
         raise ValueError(f"the first order is start, got {op}")
-    os.nice(5)  # the audio and the control process come first
     try:
         inference, state = loader(Config.from_json(text))
     except Exception as error:  # whatever stands in the way, the performer reads one sentence
