@@ -146,13 +146,13 @@ def measure(settings: Settings, seconds: float, kind: str, busy: bool) -> dict[s
             model.start()
             time.sleep(3.0)
         before = segment.counters()
-        segment.header.counters.max_ns = 0
+        segment.header.counters.max_ns = segment.header.counters.max_cpu_ns = 0
         sent, applied, order = flood(segment, seconds)
         counters = segment.counters()
         if model is not None:
             model.kill()
             model.join()
-        passed = {name: counters[name] - before[name] for name in counters if name != "max_ns"}
+        passed = {name: counters[name] - before[name] for name in counters if not name.startswith("max")}
         return {
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
             "date": time.strftime("%Y-%m-%d"),
@@ -164,7 +164,9 @@ def measure(settings: Settings, seconds: float, kind: str, busy: bool) -> dict[s
             "period_s": segment.block / segment.rate,
             "callbacks": passed["callbacks"],
             "callbacks_over_period": passed["over_period"],
+            "callbacks_over_period_cpu": passed["over_period_cpu"],
             "max_callback_s": counters["max_ns"] * 1e-9,
+            "max_callback_cpu_s": counters["max_cpu_ns"] * 1e-9,
             "xruns": passed["status_xruns"],
             "gaps": passed["gap_xruns"],
             "lost_frames": passed["lost_frames"],

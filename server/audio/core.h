@@ -96,7 +96,7 @@ typedef struct {
 } segue_deck;
 
 typedef struct {
-    int64_t callbacks, over_period, max_ns, status_xruns, gap_xruns, lost_frames, late, underruns, feed_underruns,
+    int64_t callbacks, over_period, over_period_cpu, max_ns, max_cpu_ns, status_xruns, gap_xruns, lost_frames, late, underruns, feed_underruns,
         nonfinite, pending_overflows, refused; /* [cb] */
     int64_t queue_refusals; /* [ctl] */
     int64_t restarts;       /* [audio process] */

@@ -36,11 +36,12 @@ class Twin:
 
     def run(self, block: Audio | None, n: int) -> Audio:
         """Processes n frames by the machine's clocks, timed; stream thread."""
-        h, began = self._h, time.monotonic_ns()
+        h, c, cpu, began = self._h, self._h.counters, time.thread_time_ns(), time.monotonic_ns()
         out = self.process(block, n, began, time.time_ns())
-        spent = time.monotonic_ns() - began
-        h.counters.max_ns = max(h.counters.max_ns, spent)
-        h.counters.over_period += spent > n * SECOND // h.rate
+        spent, cpu = time.monotonic_ns() - began, time.thread_time_ns() - cpu
+        c.max_ns, c.max_cpu_ns = max(c.max_ns, spent), max(c.max_cpu_ns, cpu)
+        c.over_period += spent > n * SECOND // h.rate
+        c.over_period_cpu += cpu > n * SECOND // h.rate
         return out
 
     def process(self, block: Audio | None, n: int, monotonic: int, realtime: int) -> Audio:
