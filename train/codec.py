@@ -275,7 +275,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--minutes", type=float, default=30.0, help="stop after this time")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument("--start", type=Path, default=None, help="begin with the weights of this checkpoint")
+    parser.add_argument("--from", dest="start", type=Path, default=None, help="begin with the weights of this checkpoint")
     parser.add_argument("--pause-file", type=Path, default=None, help="pause while this file exists")
 
 
