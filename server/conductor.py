@@ -18,7 +18,7 @@ from segue.server.audio.values import Curve, NotHeard, Op, Policy, Ring, Source,
 from segue.server.commands import CODES, ROOT, Command, CommandError, Kind, Spec, Value, addresses
 from segue.server.control.patterns import resolve
 from segue.server.events import Events
-from segue.server.fallback import WRAP_S, closed, last_bars, sounds
+from segue.server.fallback import HOLE_S, STALE, STRETCHES, WRAP_S, closed, sounds, whole_bars
 from segue.server.files import FileDecks, Loaded, Moved
 from segue.server.jobs import WorkerEvent
 from segue.server.scheduler import QueueFullError, Scheduler
@@ -73,7 +73,8 @@ class Conductor:
         self._synced: dict[int, tuple[str, Value]] = {}
         self._serial = SERIALS
         self._fallback_at = 0
-        self._looped: dict[int, int] = {}
+        self._looped: dict[int, tuple[int, int]] = {}  # origin and length of each deck's loop
+        self._looked_at: dict[int, list[tuple[int, int]]] = {}
         self._dump = False
         self._told: set[int] = set()
         self._do = self._table_of_effects()
@@ -201,19 +202,30 @@ class Conductor:
 
     def _keep_loop(self, number: int) -> None:
         deck, segment = self.session.world.deck(number), self._segment
-        found = last_bars(self.session.world.grid, segment.written(Ring.SOUNDED, number - 1), deck.heard_from)
-        playing = segment.deck_state(number - 1).source
-        if found is None or deck.looping or self._looped.get(number) == found[0] or playing in (Source.LOOP, Source.SILENCE):
+        if deck.looping or segment.deck_state(number - 1).source in (Source.LOOP, Source.SILENCE):
             return
-        origin, length = found
-        fade = round(WRAP_S * segment.rate)
+        found = list(whole_bars(self.session.world.grid, segment.written(Ring.SOUNDED, number - 1), deck.heard_from))
+        if not found or self._looked_at.get(number) == found:
+            return
+        self._looked_at[number] = found
+        # Fewer bars only where they are more than there is: the music may have begun, or stopped, a moment ago.
+        last, most = self._looped.get(number, (0, found[0][1] if segment.loop_ready(number - 1) else 0))
+        for origin, length in found[:1] + [bars for bars in found[1:] if bars[1] > most]:
+            if (origin, length) == self._looped.get(number):
+                return
+            fresh = segment.loop_ready(number - 1) and origin < last + STALE * length
+            stretches = round(length / (HOLE_S * segment.rate)) if fresh or length < found[0][1] else STRETCHES
+            if origin - round(WRAP_S * segment.rate) >= deck.whole_from and self._loop_of(number, origin, length, stretches):
+                self._looped[number] = origin, length
+                return
+
+    def _loop_of(self, number: int, origin: int, length: int, stretches: int) -> bool:
+        segment, fade = self._segment, round(WRAP_S * self._segment.rate)
         try:
             audio = segment.read(Ring.SOUNDED, number - 1, origin + length, length + fade)
         except (NotHeard, Torn):
-            return
-        self._looped[number] = origin
-        if sounds(audio):
-            segment.publish_loop(number - 1, closed(audio, fade), origin)
+            return False
+        return sounds(audio, stretches) and segment.publish_loop(number - 1, closed(audio, fade), origin)
 
     # -- what the server itself answers
 

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from segue.server.audio.segment import Segment, SharedMemoryError
 from segue.server.clock import SampleClock
@@ -23,7 +24,7 @@ from segue.server.control.midi import MidiDoor
 from segue.server.control.osc import DoorError, OscDoor
 from segue.server.events import Events
 from segue.server.jobs import WorkerEvent
-from segue.server.reports import levels
+from segue.server.reports import JOB_TYPES, levels
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.state import World
@@ -31,9 +32,17 @@ from segue.server.worker import ProcessWorker
 
 TICK_S = 0.004
 PRIORITY = -10  # nice value
-SAVE_S = 1.0
+SAVE_S = 0.2
 BEAT_AHEAD_S = 0.1  # beats are told so long before they fall
 LOCK_S = 0.5  # the clock is watched for so long before the door opens
+LOST = "the control process ended while this was being made; ask again"
+
+
+class Left(NamedTuple):
+    """What a process that died has left to be settled: who listened to it, and what it was to make."""
+
+    leases: list[tuple[str, str, bool]]
+    jobs: list[tuple[int, int, str, str, str]]  # number, deck, verb, route, address
 
 
 class Control:
@@ -46,7 +55,7 @@ class Control:
         self._door = OscDoor(self._command, self._bad, config.host, config.port)
         self._events = Events(self._door.send)
         world = World.fresh(config.rate, segment.decks, config.tempo)
-        restore(world, config.state_file)
+        self._left = restore(world, config.state_file)
         self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, config.output_latency)
         self._events.snapshot = self._conductor.snapshot
         self._conductor.on_quit = self.stop
@@ -69,8 +78,8 @@ class Control:
     async def run(self) -> None:
         """Serves until it is told to stop. Raises DoorError where the port is taken."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(ending, self.stop)
         if hasattr(signal, "SIGUSR1"):  # for measurements: a full garbage collection, now
             loop.add_signal_handler(signal.SIGUSR1, gc.collect)
         await self._lock_clock()
@@ -79,6 +88,7 @@ class Control:
         worker = ProcessWorker(self._config, lambda e: self._from_thread(loop, e), argv)
         self._conductor.worker = worker
         midi = self._open_midi(loop)
+        self._take_over()
         for number, path in enumerate(self._config.files, 1):
             if path:
                 self._conductor.handle(Command(f"{ROOT}/deck/{number}/load", (path,)))
@@ -93,6 +103,13 @@ class Control:
             worker.close()
             self._door.close()
             self._log.close()
+
+    def _take_over(self) -> None:
+        """Tells those who listened to the process before this one that its jobs are lost."""
+        self._events.resume(self._left.leases)
+        for number, deck, verb, route, address in self._left.jobs:
+            self._events.emit(f"{ROOT}/job", number, deck, verb, "failed", 1.0, LOST, types=JOB_TYPES)
+            self._events.fail(route, address, LOST, "engine-down")
 
     async def _lock_clock(self) -> None:
         until = asyncio.get_running_loop().time() + LOCK_S
@@ -154,7 +171,7 @@ class Control:
 
     def _save(self) -> None:
         self._log.flush()
-        text = json.dumps(remembered(self._conductor.session.world))
+        text = json.dumps(remembered(self._conductor.session.world) | {"leases": self._events.leases()})
         if text != self._saved and self._config.state_file:
             self._saved = text
             path = Path(self._config.state_file)
@@ -170,6 +187,7 @@ def remembered(world: World) -> dict[str, object]:
         "origin": world.grid.origin,
         "next_job": world.next_job,
         "next_play": world.next_play,
+        "jobs": [(t.number, t.job.deck, t.job.verb, t.route, t.address) for t in world.pending()],
         "decks": [
             {"values": d.values, "heard_from": d.heard_from, "slot": d.slot, "file": vars(d.file) if d.file else None}
             for d in world.decks
@@ -177,8 +195,8 @@ def remembered(world: World) -> dict[str, object]:
     }
 
 
-def restore(world: World, path: str) -> None:
-    """Takes over what was remembered, if there is any that can be read."""
+def restore(world: World, path: str) -> Left:
+    """Takes over what was remembered, if there is any that can be read; returns what is left to be settled."""
     from segue.server.state import File
     from segue.server.tempo import Grid
 
@@ -190,8 +208,9 @@ def restore(world: World, path: str) -> None:
             deck.values.update(kept["values"])
             deck.heard_from, deck.slot = kept["heard_from"], kept["slot"]
             deck.file = File(**kept["file"]) if kept["file"] else None
+        return Left([(s, t, m) for s, t, m in data["leases"]], [(n, d, v, r, a) for n, d, v, r, a in data["jobs"]])
     except (OSError, ValueError, KeyError, TypeError):
-        return
+        return Left([], [])
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,17 @@ class Events:
         self._expire()
         self._lease(sender).meters = on
         self.reply(sender, f"{ROOT}/subscribe", int(on))
+
+    def leases(self) -> list[tuple[str, str, bool]]:
+        """Who listens: (sender, where it wants its answers, whether meters too), for `resume`."""
+        return [(sender, lease.target, lease.meters) for sender, lease in self._leases.items()]
+
+    def resume(self, leases: Iterable[tuple[str, str, bool]]) -> None:
+        """Goes on with the leases of a process that died; each gets a snapshot, as a new client does."""
+        for sender, target, meters in leases:
+            self._leases[sender] = _Lease(target, self._clock() + LEASE, meters)
+            if self.snapshot is not None:
+                self.snapshot(sender)
 
     def reply(self, to: Command | str, address: str, *args: Value, types: str | None = None, time: float | None = None) -> None:
         """Send to the one who asked, where it wants its answers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from segue.server.jobs import Audio
@@ -14,10 +16,12 @@ WRAP_S = 0.010  # crossfade baked in where the loop closes
 QUIET = 10.0 ** (-50.0 / 20.0)  # RMS under which a stretch counts as silence
 EVERY = 8  # samples: a look at one of so many is enough, and this runs between messages
 STRETCHES = 8  # each eighth of a loop has to sound
+HOLE_S = 0.025  # and where it can be had, each stretch of this length
+STALE = 4  # loops of music without such holes are kept for so many of their lengths
 
 
-def last_bars(grid: Grid, heard: int, heard_from: int) -> tuple[int, int] | None:
-    """(origin, length) of the last whole bars before frame `heard`; single beats where no bar was heard yet; or None.
+def whole_bars(grid: Grid, heard: int, heard_from: int) -> Iterator[tuple[int, int]]:
+    """(origin, length) of the last whole bars before frame `heard`, longest first, then of single beats.
 
     A crossfade's worth of audio before the origin is left in hand for the wrap.
     """
@@ -29,15 +33,14 @@ def last_bars(grid: Grid, heard: int, heard_from: int) -> tuple[int, int] | None
         origin = grid.frame_of(beat // unit * unit - beats)
         length = end - origin
         if origin >= earliest and end <= heard and SHORTEST_S * grid.rate <= length <= LONGEST_S * grid.rate:
-            return origin, length
-    return None
+            yield origin, length
 
 
-def sounds(audio: Audio) -> bool:
+def sounds(audio: Audio, stretches: int = STRETCHES) -> bool:
     """Whether every stretch of `[2, n]` audio is above silence: a loop with a hole in it is no help."""
     audio = audio[:, ::EVERY]
-    usable = audio[:, : audio.shape[1] // STRETCHES * STRETCHES]
-    power = np.square(usable, dtype=np.float64).reshape(2, STRETCHES, -1).mean(axis=(0, 2))
+    usable = audio[:, : audio.shape[1] // stretches * stretches]
+    power = np.square(usable, dtype=np.float64).reshape(2, stretches, -1).mean(axis=(0, 2))
     return bool((power > QUIET**2).all())
 
 

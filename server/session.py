@@ -26,7 +26,7 @@ from segue.server.effects import (
     Transport,
 )
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Job, Piece, Progress, RingPart, Running, WorkerEvent
-from segue.server.placing import advance, enter, said, soonest, started
+from segue.server.placing import advance, enter, said, started
 from segue.server.state import OVER, File, Moment, State, Take, World
 from segue.server.tempo import Taps
 from segue.server.timeline import Pace
@@ -409,7 +409,9 @@ class Session:
         rate = self.world.rate
         if coming and not deck.guarded and facts.source == "dry" and facts.loop_ready and facts.silent > GUARD_S * rate:
             deck.guarded = True
-            yield Play(number, "loop", soonest(moment), round(GUARD_FADE_S * rate), self._play_id())
+            frame, fade = moment.frame + moment.block, round(GUARD_FADE_S * rate)
+            deck.whole_from = frame + fade
+            yield Play(number, "loop", frame, fade, self._play_id())
         if not coming:
             deck.guarded = False
 

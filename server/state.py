@@ -107,6 +107,7 @@ class Deck:
     file: File | None = None
     frozen: int | None = None
     heard_from: int = 0
+    whole_from: int = 0  # no hole since: what a loop may be made of
     slot: int = 1
     playing: int | None = None
     undo: list[int] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segue.server.fallback import closed, last_bars, sounds
+from segue.server.fallback import closed, sounds, whole_bars
 from segue.server.tempo import Grid
 
 GRID = Grid(44_100, 120.0)
@@ -10,13 +10,18 @@ BAR = 88_200
 
 
 def test_takes_the_last_two_whole_bars_on_the_grid() -> None:
-    assert last_bars(GRID, 5 * BAR + 1000, 0) == (3 * BAR, 2 * BAR)
+    assert next(whole_bars(GRID, 5 * BAR + 1000, 0)) == (3 * BAR, 2 * BAR)
 
 
 def test_takes_what_there_is_early_on() -> None:
-    assert last_bars(GRID, 2 * BAR + 10, 500) == (BAR, BAR)
-    assert last_bars(GRID, 44_100 + 10, 0) == (22_050, 22_050)
-    assert last_bars(GRID, 10_000, 0) is None
+    assert next(whole_bars(GRID, 2 * BAR + 10, 500)) == (BAR, BAR)
+    assert next(whole_bars(GRID, 44_100 + 10, 0)) == (22_050, 22_050)
+    assert list(whole_bars(GRID, 10_000, 0)) == []
+
+
+def test_offers_less_where_the_most_may_not_sound() -> None:
+    lengths = [length for _, length in whole_bars(GRID, 5 * BAR + 1000, 0)]
+    assert lengths == [2 * BAR, BAR, BAR // 2, BAR // 4]
 
 
 def test_a_hole_disqualifies_a_loop() -> None:
