@@ -26,6 +26,7 @@ from segue.server.audio.values import Command, Policy, Source, StreamState
 
 RATE = 44_100
 MESSAGES = 1000  # a second
+BURST = 1000  # at once, where the sender fell behind; the log remembers more
 GARBAGE = 200_000  # objects in cycles, collected by force once a second
 PATIENCE_S = 20.0
 PRIORITY = 70  # of the JACK server; its clients run 5 below
@@ -119,7 +120,8 @@ def flood(segment: Segment, seconds: float) -> tuple[int, int, list[int]]:
     slot = 0
     while time.monotonic() - began < seconds:
         due = int((time.monotonic() - began) * MESSAGES) + 1
-        while sent < due and segment.push(Command.set_gain(sent % 2, 0.5 + (sent % 100) / 200, fade=32, id=sent + 1)):
+        burst = sent + BURST
+        while sent < min(due, burst) and segment.push(Command.set_gain(sent % 2, 0.5 + (sent % 100) / 200, fade=32, id=sent + 1)):
             sent += 1
         if time.monotonic() - collected > 1.0:
             collected, slot = time.monotonic(), 1 - slot
@@ -130,7 +132,7 @@ def flood(segment: Segment, seconds: float) -> tuple[int, int, list[int]]:
             segment.publish_slot(0, slot, 1, first, first + 2 * RATE, first + RATE + RATE // 2, 2205, Policy.LADDER)
             segment.push(Command.play(0, Source(1 + slot), first, 441))
         lines = segment.applied(seen)
-        seen += len(lines)
+        seen = lines[-1].index + 1 if lines else seen
         order += [line.id for line in lines if line.id]
         time.sleep(0.002)
     time.sleep(0.5)

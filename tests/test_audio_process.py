@@ -257,3 +257,18 @@ def test_the_stream_comes_back_when_its_process_is_killed(jack_server: dict[str,
         os.kill(int(host), signal.SIGKILL)
         until(lambda: s.counters()["restarts"] == 1 and s.stream_state is StreamState.RUNNING, "the restart")
         until(lambda: s.frame > frame + RATE // 4, "sound")
+
+
+@pytest.mark.skipif(NO_CORE, reason="core.c is not compiled here")
+def test_nothing_is_left_behind_when_the_audio_process_is_killed(jack_server: dict[str, str]) -> None:
+    def gone() -> bool:
+        try:
+            Segment.attach(name).close()
+        except SharedMemoryError:
+            return True
+        return False
+
+    with audio_process("JACK", jack_server) as (s, process):
+        name = s.name
+        process.kill()
+        until(gone, "the end of the stream's process")

@@ -126,6 +126,13 @@ def test_the_log_is_read_from_where_one_stopped() -> None:
         s.push(Command.mark(id=100))
         drive(s, core, noise(5, 64))
         assert [line.id for line in s.applied(100)] == [100]
+        for number in range(101, 5001):
+            s.push(Command.mark(id=number))
+            if number % 100 == 0:
+                drive(s, core, noise(5, 64))
+        kept = s.applied(101)  # the oldest lines are gone, which the index tells
+        assert [line.index for line in kept] == list(range(5001 - len(kept), 5001))
+        assert all(line.id == line.index for line in kept)
 
 
 def test_names_in_use_and_unknown_names_are_sentences() -> None:

@@ -98,9 +98,10 @@ def choose(
     usable = [d for d in found if d.outputs > 0 and (host_api or "").lower() in d.host_api.lower()]
     named = [d for d in usable if (name or "").lower() in d.name.lower()]
     if not named:
-        asked = " ".join(word for word in (host_api, name) if word) or "any"
+        asked = " ".join(word for word in (host_api, name) if word)
         there = ", ".join(f"{d.name} ({d.host_api})" for d in found if d.outputs) or "none"
-        raise DeviceError(f"audio: no output device that is called {asked}; there are: {there}; {SILENT}")
+        called = f" that is called {asked}" if asked else ""
+        raise DeviceError(f"audio: no output device{called}; there are: {there}; {SILENT}")
     best = min(named, key=lambda d: (_rank(d.host_api), d.index != defaults.get(d.host_api, (-1, -1))[1]))
     return best, _input_beside(best, found, defaults)
 

@@ -61,6 +61,8 @@ def serve(settings: HostSettings, segment: Segment) -> int:
             return LOST  # and without closing it: see above
         time.sleep(LOOK_S)
     stream.close()
+    if os.getppid() != settings.parent:
+        segment.unlink()  # its creator was killed and cannot
     return 0
 
 

@@ -300,17 +300,17 @@ class Segment:
         return self._load("log_count")
 
     def applied(self, since_index: int) -> list[Applied]:
-        """The log from line since_index on; any. The next since_index is that plus the length, if none was overwritten."""
+        """The log from line since_index on, less what was overwritten; any. Ask next from the last line's index + 1."""
         size = layout.constants()["SEGUE_LOG"]
         count = self.log_index
-        rows = [self._applied(i % size) for i in range(max(since_index, count - size), count)]
+        rows = [self._applied(i, size) for i in range(max(since_index, count - size), count)]
         self._fence()
         lost = max(0, self.log_index + 1 - size - max(since_index, count - size))
         return rows[lost:]
 
-    def _applied(self, i: int) -> Applied:
-        a = self.header.log[i]
-        return Applied(a.id, a.scheduled, a.applied, a.take, Op(a.op or Op.MARK), a.deck, a.source, Status(a.status))
+    def _applied(self, i: int, size: int) -> Applied:
+        a = self.header.log[i % size]
+        return Applied(a.id, a.scheduled, a.applied, a.take, Op(a.op or Op.MARK), a.deck, a.source, Status(a.status), i)
 
     # State.
 

@@ -169,7 +169,10 @@ class Command:
 
 @dataclass(frozen=True)
 class Applied:
-    """One line of the callback's log. source: what was chosen, which differs from what was asked when REDIRECTED."""
+    """One line of the callback's log.
+
+    source: what was chosen, which differs from what was asked when REDIRECTED. index: the line's number, from 0.
+    """
 
     id: int
     scheduled: int
@@ -179,6 +182,7 @@ class Applied:
     deck: int
     source: int
     status: Status
+    index: int = 0
 
     @property
     def late(self) -> int:
