@@ -16,13 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from segue.server.audio.device import DeviceError
-from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.memory import SharedMemoryError, sweep
 from segue.server.audio.process import run_audio
 from segue.server.audio.segment import Segment
 from segue.server.commands import DECKS, PORT
 from segue.server.config import BLOCK, RATE, Config
 
 CANNOT_START = 2
+SEGMENT = "segue-"  # and the process id: the stream's memory
 RESTART_S = (0.05, 0.5, 2.0, 5.0)  # before the first, second, ... restart in a row of the control process
 HEALTHY_S = 20.0
 
@@ -104,7 +105,7 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
         if not low <= getattr(args, name) <= high:
             raise ValueError(f"--{name} lies between {low} and {high}, got {getattr(args, name)}")
     return Config(
-        segment=f"segue-{os.getpid()}",
+        segment=f"{SEGMENT}{os.getpid()}",
         rate=args.rate,
         block=args.block,
         decks=args.decks,
@@ -138,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="segue-") as folder:
         try:
             config = configured(args, folder)
+            sweep(SEGMENT)
             control = ControlKeeper(config)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, stop)

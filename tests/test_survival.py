@@ -18,6 +18,7 @@ import soundfile
 from segue.bench.live import jack, serve
 from segue.bench.tape import Player
 from segue.clients.python import Event
+from segue.server.audio.segment import Segment, SharedMemoryError
 from segue.server.jobs import Audio
 
 RATE, BLOCK = 44_100, 256
@@ -130,3 +131,19 @@ def test_sound_goes_on_though_engine_and_control_are_killed(tmp_path: Path, fake
     assert all(-0.01 < place < 0.1 for place, _ in found)
     # The performer's own end is abrupt; beyond it nothing clicks but periods that JACK lost.
     assert sum(place > 0.1 for place in bends) <= sum(c["gap_xruns"] + c["status_xruns"] for c in counts)
+
+
+def test_nothing_outlives_a_server_that_was_killed(fake_engine: None) -> None:
+    with serve("--device", "null") as (client, server, _):
+        port = client.port
+        below = psutil.Process(server.pid).children(recursive=True)
+        assert len(below) == 2  # control and engine
+        server.send_signal(signal.SIGKILL)
+        server.wait(5.0)
+        _, alive = psutil.wait_procs(below, 10.0)
+        assert not alive
+        Segment.attach(f"segue-{server.pid}").close()  # nobody was left to remove it
+    with serve("--device", "null", port=port) as (client, _, _):
+        assert client.ping(1) == (1,)
+        with pytest.raises(SharedMemoryError):
+            Segment.attach(f"segue-{server.pid}")

@@ -102,3 +102,26 @@ def attach(name: str, size: int = 0) -> Memory:
         raise SharedMemoryError(f"shared memory: {name} is still being made; try again") from None
     finally:
         os.close(handle)
+
+
+def sweep(prefix: str) -> list[str]:
+    """Removes memory named prefix and a process id, whose process was killed; the names. Where names can be listed."""
+    folder = "/dev/shm"
+    found = []
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        number = name.removeprefix(prefix)
+        if name.startswith(prefix) and number.isdecimal() and not _lives(int(number)):
+            with suppress(OSError):  # another user's
+                os.unlink(os.path.join(folder, name))
+                found.append(name)
+    return found
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
