@@ -73,6 +73,17 @@ def side_error(x: Tensor, y: Tensor) -> float:
     return abs(width(x) - width(y))
 
 
+def balance_error(x: Tensor, y: Tensor) -> float:
+    """Difference of the left-to-right level of `[2, N]` signals above 2 kHz in dB, absolute."""
+
+    def balance(audio: Tensor) -> float:
+        start = int(COMB_FROM_HZ * audio.shape[-1] / RATE)
+        left, right = torch.fft.rfft(audio)[:, start:].abs().square().sum(-1)
+        return float(10 * torch.log10((left + 1e-9) / (right + 1e-9)))
+
+    return abs(balance(x) - balance(y))
+
+
 def measure(x: Tensor, y: Tensor, lag: int) -> dict[str, float]:
     """All measures of y against x, `[2, N]` each."""
     return {
@@ -81,6 +92,7 @@ def measure(x: Tensor, y: Tensor, lag: int) -> dict[str, float]:
         "onset": onset_correlation(x, y),
         "buzz": buzz(x, y, lag),
         "side_db": side_error(x, y),
+        "balance_db": balance_error(x, y),
     }
 
 
