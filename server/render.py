@@ -109,15 +109,16 @@ def perform(stage: Stage, audio: Audio, score: list[Event], tail: int) -> Audio:
 
 def run(args: argparse.Namespace) -> int:
     """Renders; exit code 2 with one line where it cannot."""
-    from segue.server.engine_process import make_engine
-    from segue.server.inference import Inference
-    from segue.server.takelog import rows
-
     try:
         score, audio = read_score(args.score), read_input(args.input, 44_100)
     except ScoreError as error:
         print(f"segue render: {error}", file=sys.stderr)
         return 2
+    # Only now, since they load torch.
+    from segue.server.engine_process import make_engine
+    from segue.server.inference import Inference
+    from segue.server.takelog import rows
+
     config = Config(rate=44_100, block=args.block, model=args.model, backend=args.backend, tempo=args.tempo, log=args.log)
     engine, state = make_engine(config)
     stage = Stage(config, lambda segment: Inference(engine, segment, config.rate), state, args.cost)
