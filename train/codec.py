@@ -189,7 +189,7 @@ def train_step(run: Run, library: Library, progress: float) -> dict[str, float]:
     """One step of the optimiser; returns the parts of the loss."""
     loss, parts = losses(run, run.batch(library))
     run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     average_gradients(run)
     norm = torch.nn.utils.clip_grad_norm_([p for p in run.codec.parameters() if p.grad is not None], GRADIENT_NORM)
     if torch.isfinite(norm):

@@ -1,9 +1,10 @@
 """The live codec: stereo audio to 64 latent channels at 43 Hz and back, fast enough for one CPU core.
 
 Inside, audio is a mid/side STFT at hop 256. The encoder sees magnitudes companded to |X|^0.4, and phases below 500 Hz
-in channels of their own, and brings four such frames down to one latent frame. The decoder expands again and writes a spectrum: the sum of a
-fine complex structure and of noise, each times 32 band gains times a learned tilt. Normalisation runs over channels
-only, never over time, so a windowed decode equals the full one beyond `receptive_frames`.
+in channels of their own, and brings four such frames down to one latent frame. The decoder expands again and writes a
+spectrum: the sum of a fine complex structure and of noise, each times 32 band gains times a learned tilt. Above 500 Hz
+the sides of a stereo image keep their width but not which one is which. Normalisation runs over channels only, never
+over time, so a windowed decode equals the full one beyond `receptive_frames`.
 """
 
 from __future__ import annotations
