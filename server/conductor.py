@@ -72,6 +72,7 @@ class Conductor:
         self._applied = segment.log_index
         self._synced: dict[int, tuple[str, Value]] = {}
         self._serial = SERIALS
+        self._untagged = 0  # the frame of the last message without a tag
         self._fallback_at = 0
         self._looped: dict[int, tuple[int, int]] = {}  # origin and length of each deck's loop
         self._looked_at: dict[int, list[tuple[int, int]]] = {}
@@ -104,7 +105,10 @@ class Conductor:
             at = arrived + block
             # Too near the callback that is about to run: one block more, never a jittering "as soon as possible".
             soonest = now + block if self._clock.present() + HASTE_S * rate > now else now
-            return at if at >= soonest else at + block * -(-(soonest - at) // block)
+            at = at if at >= soonest else at + block * -(-(soonest - at) // block)
+            # And never before the message that came before it, which may have needed that block.
+            self._untagged = max(at, min(self._untagged, now + 2 * block))
+            return self._untagged
         at = round(self._clock.frame_at(command.time - self._latency))
         if at > now + FARTHEST_S * rate:
             ahead = (at - now) / rate
