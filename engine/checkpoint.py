@@ -74,6 +74,7 @@ def save(path: Path, spec: ModelSpec, codec: nn.Module, denoiser: nn.Module, pre
     sha256 = digest(tensors)
     metadata = {"segue": json.dumps(spec.to_dict(), sort_keys=True), "sha256": sha256, "precision": json.dumps(chosen)}
     save_file(tensors, path, metadata=metadata)
+    path.chmod(0o644)  # the library writes for the owner alone, and a model is there to be read
     return sha256
 
 

@@ -6,6 +6,7 @@ Two processes: `torchrun --nproc-per-node 2 -m segue train diffusion ...` averag
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from dataclasses import asdict, dataclass, field, fields
@@ -157,10 +158,19 @@ def rate_at(step: int, progress: float, recipe: Recipe) -> float:
 
 
 def save(run: Run, out: Path) -> None:
-    """Write `diffusion.pt`, replacing it in one step; each further process keeps its own beside it."""
-    target = out / _name(parallel.rank())
-    torch.save(run.state(), target.with_suffix(".tmp"))
+    """Write `diffusion.pt`, replacing it in one step; each further process keeps only its random state beside it."""
+    rank = parallel.rank()
+    target = out / _name(rank)
+    torch.save(run.state() if rank == 0 else {"generator": run.generator.get_state()}, target.with_suffix(".tmp"))
     target.with_suffix(".tmp").replace(target)
+
+
+def resume_run(run: Run, out: Path) -> None:
+    """Go on from `save`: everything from the first process, the random state from this one."""
+    run.restore(torch.load(out / _name(0), map_location="cpu", weights_only=True))
+    mine = out / _name(parallel.rank())
+    if parallel.rank() and mine.is_file():
+        run.generator.set_state(torch.load(mine, map_location="cpu", weights_only=True)["generator"])
 
 
 def _name(rank: int) -> str:
@@ -186,13 +196,13 @@ def train_diffusion(
     run = Run(recipe, rank, device)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
-        mine = out / _name(rank)
-        run.restore(torch.load(mine if mine.is_file() else out / _name(0), map_location="cpu", weights_only=True))
-    mean, last, saved = 1.0, time.monotonic(), time.monotonic()
+        resume_run(run, out)
+    mean, last, saved = float("nan"), time.monotonic(), time.monotonic()
     while run.step < recipe.steps and run.seconds < minutes * 60:
         last += _paused(pause_file)
         progress = max(run.step / recipe.steps, run.seconds / (minutes * 60))
-        mean += 0.02 * (train_step(run, latents, progress) - mean)
+        loss = train_step(run, latents, progress)
+        mean = loss if math.isnan(mean) else mean + 0.02 * (loss - mean)
         now = time.monotonic()
         run.seconds, last = parallel.largest(run.seconds + now - last), now
         if rank == 0 and run.step % REPORT_STEPS == 0:
@@ -200,7 +210,7 @@ def train_diffusion(
             print(f"step {run.step}  v-loss {mean:.4f}  {left:.1f} min left", file=sys.stderr, flush=True)
         if rank == 0 and run.step % recipe.check_steps == 0:
             print(f"step {run.step}  {report(run.ema.module, held_out)}", file=sys.stderr, flush=True)
-        if now - saved > SAVE_SECONDS:
+        if parallel.largest(float(now - saved > SAVE_SECONDS)):
             save(run, out)
             saved = now
     save(run, out)
@@ -208,9 +218,9 @@ def train_diffusion(
 
 
 def _paused(pause_file: Path | None) -> float:
-    """Wait while the file exists; returns the seconds waited."""
+    """Wait, all processes together, while the file exists; returns the seconds waited."""
     begun = time.monotonic()
-    while pause_file is not None and pause_file.exists():
+    while pause_file is not None and parallel.largest(float(pause_file.exists())):
         time.sleep(PAUSE_POLL_SECONDS)
     return time.monotonic() - begun
 
