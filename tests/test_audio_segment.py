@@ -142,6 +142,9 @@ def test_names_in_use_and_unknown_names_are_sentences() -> None:
         other = Segment.attach(s.name)
         assert (other.rate, other.decks, other.block) == (8000, 2, 64)
         other.close()
+        s.header.layout += 8  # made by a version whose structs differ
+        with pytest.raises(SharedMemoryError, match="not a stream of this version"):
+            Segment.attach(s.name)
     with pytest.raises(SharedMemoryError, match="no segment named"):
         Segment.attach(fresh_name())
 

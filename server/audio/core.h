@@ -4,7 +4,6 @@
    Who writes what: [cb] the audio callback, [ctl] the control process, [feed] the feeder thread, [once] whoever creates. */
 
 #define SEGUE_MAGIC 1397049173
-#define SEGUE_LAYOUT 1
 #define SEGUE_DECKS 8
 #define SEGUE_QUEUE 1024
 #define SEGUE_PENDING 1024
@@ -103,7 +102,7 @@ typedef struct {
 } segue_counters;
 
 typedef struct {
-    uint32_t magic, layout;
+    uint32_t magic, layout; /* [once] layout: the size of this struct, which tells versions apart */
     int64_t bytes;
     uint32_t rate, block, decks, in_channels, out_channels, per_deck_out; /* [once] */
     int64_t ring_frames, slot_frames, loop_frames, feed_frames;

@@ -80,9 +80,8 @@ class Segment:
     def attach(cls, name: str) -> Segment:
         """The memory that the audio process made; any. Raises SharedMemoryError with a sentence."""
         segment = cls(memory.attach(name))
-        constants = layout.constants()
         found = (segment.header.magic, segment.header.layout)
-        if found != (constants["SEGUE_MAGIC"], constants["SEGUE_LAYOUT"]):
+        if found != (layout.constants()["SEGUE_MAGIC"], layout.ffi().sizeof("segue_header")):
             segment.close()
             raise SharedMemoryError(f"shared memory: {name} is not a stream of this version of segue, or not ready; try again")
         return segment
@@ -106,7 +105,7 @@ class Segment:
                 bank.file = -1
             self.set_gate(deck, GATE_DBFS)
         self._fence()
-        h.layout = layout.constants()["SEGUE_LAYOUT"]
+        h.layout = layout.ffi().sizeof("segue_header")
         h.magic = layout.constants()["SEGUE_MAGIC"]
 
     def close(self) -> None:
