@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segue.server.audio.device import DeviceError
+from segue.server.audio.files import FileReader
 from segue.server.audio.memory import SharedMemoryError, sweep
 from segue.server.audio.process import run_audio
 from segue.server.audio.segment import Segment
@@ -57,7 +58,7 @@ class ControlKeeper:
         """config: its settings."""
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
-        self._began, self._failures, self._again = 0.0, 0, 0.0
+        self._began, self._failures, self._again, self._launches = 0.0, 0, 0.0, 0
         self.exit_code: int | None = None
 
     def start(self, segment: Segment) -> None:
@@ -67,6 +68,7 @@ class ControlKeeper:
 
     def _launch(self) -> None:
         self._began = time.monotonic()
+        self._launches += 1
         argv = [sys.executable, "-m", "segue.server.control_process", self._config.to_json()]
         self._process = subprocess.Popen(argv, start_new_session=True)
 
@@ -80,7 +82,7 @@ class ControlKeeper:
         code = self._process.poll()
         if code is None:
             return True
-        if code in (0, CANNOT_START):
+        if code == 0 or (code == CANNOT_START and self._launches == 1):  # later, the port may become free again
             self.exit_code = code
             return False
         self._failures = 0 if now - self._began > HEALTHY_S else self._failures + 1
@@ -100,10 +102,15 @@ class ControlKeeper:
 
 
 def configured(args: argparse.Namespace, folder: str) -> Config:
-    """The settings that the arguments say. Raises ValueError with a sentence."""
+    """The settings that the arguments say. Raises ValueError with a sentence, or OSError for a log that cannot be written."""
     for name, low, high in (("rate", 8_000, 192_000), ("block", 16, 8192), ("port", 1, 65535), ("tempo", 20, 300)):
         if not low <= getattr(args, name) <= high:
             raise ValueError(f"--{name} lies between {low} and {high}, got {getattr(args, name)}")
+    for path in args.load:
+        FileReader(path, args.rate).close()
+    if args.log:
+        with open(args.log, "a", encoding="utf-8"):
+            pass
     return Config(
         segment=f"{SEGMENT}{os.getpid()}",
         rate=args.rate,

@@ -30,6 +30,7 @@ from segue.server.worker import Worker
 
 FARTHEST_S = 60.0  # how far ahead a time tag may lie
 HASTE_S = 0.0003  # what a message needs from its arrival to the callback's queue
+HELD_BLOCKS = 8  # the most that a message without a tag can be put off
 HANDOVER_S = 0.25  # how long before its frame a message is handed to the callback
 FALLBACK_S = 0.25  # how often the fallback loop is looked after
 MARKS = 1 << 40  # ids from here on mark `sync` messages
@@ -107,7 +108,8 @@ class Conductor:
             soonest = now + block if self._clock.present() + HASTE_S * rate > now else now
             at = at if at >= soonest else at + block * -(-(soonest - at) // block)
             # And never before the message that came before it, which may have needed that block.
-            self._untagged = max(at, min(self._untagged, now + 2 * block))
+            # A clock that jumped, or periods that were lost, hold nothing back for long.
+            self._untagged = min(max(at, self._untagged), now + HELD_BLOCKS * block)
             return self._untagged
         at = round(self._clock.frame_at(command.time - self._latency))
         if at > now + FARTHEST_S * rate:
@@ -309,7 +311,7 @@ class Conductor:
             fx.Gate: lambda e: segment.set_gate(e.deck - 1, e.dbfs),
             fx.Revoke: lambda e: self._push(Order.cancel(e.id)),
             fx.Panic: lambda e: self._push(Order.panic(e.frame, id=self._next())),
-            fx.LoadFile: lambda e: self._files.load(e.deck, e.path, e.route, e.address),
+            fx.LoadFile: self._load,
             fx.Transport: self._transport,
             fx.Capture: self._capture,
             fx.Loop: lambda e: segment.publish_loop(e.deck - 1, e.audio, e.origin),
@@ -341,6 +343,12 @@ class Conductor:
         self._log.write(e.frame, "play", deck=e.deck, source=e.source, id=e.id, take=e.take)
         curve = Curve.LINEAR if e.curve == "linear" else Curve.POWER
         self._push(Order.play(e.deck - 1, SOURCES[e.source], e.frame, e.fade, id=e.id, take=e.take, curve=curve))
+
+    def _load(self, e: fx.LoadFile) -> None:
+        try:
+            self._files.load(e.deck, e.path, e.route, e.address)
+        except ValueError as error:  # a path that is too long, or holds a zero
+            self.events.fail(e.route, e.address, str(error), "bad-file")
 
     def _transport(self, e: fx.Transport) -> None:
         self.session.transported(e.deck, e.frame, e.position, e.playing)
