@@ -5,6 +5,7 @@ The inference thread of the engine process calls it, or the one thread of an off
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -17,6 +18,7 @@ from segue.server.audio.feeder import read_region
 from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, PhrasePart, Piece, RingPart, Running, Source, WorkerEvent
 
+PREROLL = 8192  # frames of the context that a resampler's filter settles on
 QUALITY = "HQ"  # of soxr: 20 bit, enough beside a codec
 
 
@@ -50,8 +52,7 @@ class Inference:
         self, job: Job, request: Request, cancelled: Callable[[], bool], on_share: Callable[[float], None]
     ) -> Iterator[WorkerEvent]:
         total = max(1, request.new_frames)
-        out = soxr.ResampleStream(self._engine.sample_rate, self._rate, 2, dtype="float32", quality=QUALITY)
-        same = self._engine.sample_rate == self._rate
+        resample = Outward(self._engine.sample_rate, self._rate, request.left, request.right)
         made, sent = 0, 0
         began = time.monotonic()
 
@@ -60,8 +61,7 @@ class Inference:
 
         for piece in self._engine.pieces(request, on_step=on_step, cancelled=cancelled):
             made = piece.start + piece.audio.shape[1]
-            audio = piece.audio if same else out.resample_chunk(np.ascontiguousarray(piece.audio.T), last=made >= total).T
-            audio = np.ascontiguousarray(audio[:, : job.new_frames - sent], np.float32)
+            audio = np.ascontiguousarray(resample(piece.audio, made >= total)[:, : job.new_frames - sent], np.float32)
             now = time.monotonic()
             yield Piece(job.id, sent, audio, now - began, piece.steps, piece.context_hash)
             sent, began = sent + audio.shape[1], now
@@ -98,7 +98,7 @@ class Inference:
         if isinstance(source, RingPart):
             audio = self._ring(source)
         elif isinstance(source, FilePart):
-            audio = read_region(source.path, source.start, source.frames, self._rate)
+            return self._file(source)
         elif isinstance(source, PhrasePart):
             audio = self._ring(source.phrase)[:, (source.start + np.arange(source.frames)) % source.phrase.frames]
         else:
@@ -106,12 +106,47 @@ class Inference:
             head = self._ring(ring)
             tail = read_region(file.path, file.start, file.frames, self._rate)
             audio = np.concatenate([head, tail], axis=1)
+        return self._inward(audio)
+
+    def _file(self, part: FilePart) -> Audio:
+        """A part of a file, resampled together with what lies around it."""
+        step = self._rate // math.gcd(self._rate, self._engine.sample_rate)
+        around = -(-PREROLL // step) * step if self._rate != self._engine.sample_rate else 0
+        audio = self._inward(read_region(part.path, part.start - around, part.frames + 2 * around, self._rate))
+        skip = around * self._engine.sample_rate // self._rate
+        return np.ascontiguousarray(audio[:, skip : audio.shape[1] - skip])
+
+    def _inward(self, audio: Audio) -> Audio:
         if self._rate != self._engine.sample_rate:
             audio = soxr.resample(audio.T, self._rate, self._engine.sample_rate, quality=QUALITY).T
         return np.ascontiguousarray(np.nan_to_num(audio), np.float32)
 
     def _ring(self, part: RingPart) -> Audio:
         return self._rings.read(Ring[part.ring.upper()], part.deck - 1, part.end, part.frames)
+
+
+class Outward:
+    """New audio from the model's rate to the device's, begun and ended within the contexts so that neither end shows."""
+
+    def __init__(self, source: int, target: int, left: Audio | None, right: Audio | None) -> None:
+        """left, right: the contexts `[2, n]` at the model's rate, or None."""
+        self._same, self._skip = source == target, 0
+        self._after = np.zeros((2, 0), np.float32) if right is None else right[:, :PREROLL]
+        self._stream = soxr.ResampleStream(source, target, 2, dtype="float32", quality=QUALITY)
+        step = source // math.gcd(source, target)  # so many frames are whole ones at the other rate
+        whole = 0 if self._same or left is None else min(PREROLL, left.shape[1]) // step * step
+        if left is not None and whole:
+            self._skip = whole * target // source
+            self._skip -= len(self._stream.resample_chunk(np.ascontiguousarray(left[:, -whole:].T)))
+
+    def __call__(self, audio: Audio, last: bool) -> Audio:
+        """What can be given of the audio so far, `[2, n]`; all of it, and something of what follows, with `last`."""
+        if self._same:
+            return audio
+        audio = np.concatenate([audio, self._after], axis=1) if last else audio
+        chunk: Audio = self._stream.resample_chunk(np.ascontiguousarray(audio.T), last=last).T
+        skip, self._skip = self._skip, max(0, self._skip - chunk.shape[1])
+        return chunk[:, skip:]
 
 
 def _fitted(audio: Audio | None, frames: int) -> Audio | None:
