@@ -161,7 +161,7 @@ def with_jack(args: argparse.Namespace, clip: str, following: str, plan: Plan) -
         player.start(clip)
         begun = time.monotonic() + (player.started - player.segment.frame) / RATE
         act(client, plan, begun, player.listen)
-        first = player.first + player.offset(segment)
+        first = player.origin(segment)
         facts = {"backend_audio": "JACK (dummy driver, 44100 Hz)", **counted(client)}
         return player.recording(), first, takes_of(log), facts
 

@@ -89,6 +89,13 @@ class Player:
         self.listen()
         return np.concatenate(self._parts, axis=1)
 
+    def origin(self, server: Segment) -> int:
+        """The server's frame that is the recording's first sample.
+
+        The two clients are a circle, which JACK opens where it was closed last: what the server plays reaches us a cycle late.
+        """
+        return self.first + self.offset(server) - self.segment.block
+
     def offset(self, server: Segment) -> int:
         """Server frame minus our frame of one and the same cycle."""
         found = []

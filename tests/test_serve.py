@@ -288,9 +288,11 @@ def performed(house: House) -> tuple[Audio, Audio]:
     end = house.segment.written(Ring.INPUT, 0)
     tape_began = end - BLOCK - found(house.tape, house.segment.read(Ring.INPUT, 0, end, BLOCK))  # server's frame
     t0, t1 = take[2] - tape_began, take[3] - tape_began  # both in frames of the tape from here on
-    heard = house.player.recording()[:, -round(4.0 * RATE) :]
+    whole = house.player.recording()
+    heard = whole[:, -round(4.0 * RATE) :]
     heard_from = found(house.tape, heard[:, -BLOCK:]) + BLOCK - heard.shape[1]  # the tape's frame of its first sample
     expected = house.tape[:, heard_from : heard_from + heard.shape[1]].copy()
+    assert house.player.origin(house.segment) == tape_began + heard_from + heard.shape[1] - whole.shape[1]
     at = t1 - heard_from
     assert t1 > began - tape_began
     assert at > RATE
