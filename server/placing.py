@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from segue.server.effects import Abandon, Effect, Emit, Loop, Play, Publish, Revoke, Transport, Write
+from segue.server.effects import Abandon, Effect, Emit, Fail, Loop, Play, Publish, Revoke, Transport, Write
 from segue.server.state import HISTORY, Deck, Moment, State, Take, World
 from segue.server.timeline import LEAD_BLOCKS, join, reanchored, sustained
 
+FIXED = frozenset({"transition", "infill"})  # what follows them lies at a given frame
 SLOTS = ("slot_a", "slot_b")
 FIRST_WRITE_S = 0.1  # of a prepared take this much is written before it is started, the rest just after
 SHORTEST_S = 0.1  # what must be left of a take to be worth entering
@@ -23,6 +24,16 @@ def said(take: Take, progress: float = 1.0, sentence: str = "") -> Emit:
     return Emit("/segue/job", (take.number, take.job.deck, take.job.verb, take.state.value, progress, sentence))
 
 
+def ended(take: Take, state: State, sentence: str = "") -> Iterator[Effect]:
+    """A take that will not be played, or not to its end: the engine and the callback are told."""
+    if take.state in (State.RUNNING, State.READY, State.ARMED) and not take.complete:
+        yield Abandon(take.job.id)
+    if take.play_id and take.state is State.ARMED:
+        yield Revoke(take.play_id)
+    take.state = state
+    yield said(take, 1.0, sentence)
+
+
 def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
     """What to do for a take that has new audio, or whose time comes: enter it, extend it, or wait."""
     if take.job.verb == "loop":
@@ -31,6 +42,11 @@ def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
         return
     if take.entry is not None:
         yield from _extend(take)
+        return
+    if take.commit and _too_late(world, take, moment):
+        sentence = "it was made too late to be played: the engine is too slow, or busy with other jobs"
+        yield from ended(take, State.FAILED, sentence)
+        yield Fail(take.route, take.address, sentence, "generation-failed")
         return
     t1 = entry_of(world, take, moment) if take.made else None
     if take.state is State.RUNNING and (t1 is not None or take.complete):
@@ -48,7 +64,7 @@ def entry_of(world: World, take: Take, moment: Moment) -> int | None:
     if late and take.quant != "off":
         t1 = world.grid.next(now, take.quant)
     if take.complete:
-        ready = take.have - t1 > take.fade + SHORTEST_S * world.rate or late
+        ready = True  # what is left is enough, or the take moves by whole bars
     else:
         pace = world.pace_at(take.job.steps)
         ready = sustained(t1, take.have, t1 + needed(take), moment.frame + pace.cost, pace)
@@ -57,6 +73,12 @@ def entry_of(world: World, take: Take, moment: Moment) -> int | None:
     if late:
         take.rung = "late"
     return t1
+
+
+def _too_late(world: World, take: Take, moment: Moment) -> bool:
+    """Whether a take whose place is fixed, between two files, has nothing left that could be entered."""
+    left = take.t0 + take.length - soonest(moment)
+    return take.complete and take.job.verb in FIXED and left < take.fade + SHORTEST_S * world.rate
 
 
 def needed(take: Take) -> int:
@@ -69,7 +91,7 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
     deck = world.deck(take.job.deck)
     if take.job.verb == "capture":  # a phrase begins at its beginning
         take.t0 = t1
-    fixed_end = take.job.verb in ("transition", "infill")
+    fixed_end = take.job.verb in FIXED
     if take.complete and not fixed_end and take.have - t1 < min(needed(take), take.made):
         shifted = reanchored(take.t0, take.made, t1, min(needed(take), take.made), world.grid)
         take.shift += shifted - take.t0
@@ -84,7 +106,7 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
         take.entry, take.due, take.commit, take.state = None, None, True, State.READY
         return
     take.slot = deck.slot = free[0]
-    take.play_id, world.next_play = world.next_play, world.next_play + 1
+    take.play_id = world.play_id()
     take.state = State.ARMED
     if first_write:
         head = min(take.have, t1 + round(FIRST_WRITE_S * world.rate))
@@ -130,15 +152,15 @@ def _arrive(world: World, take: Take) -> Iterator[Effect]:
     """The target deck plays on from where the transition leaves it, on the sample; the source deck's file rests."""
     source, target = world.deck(take.job.deck), take.target
     assert take.entry is not None  # called by enter
-    yield Play(target, "silence", take.entry, take.fade, _silent_id(world))
+    yield Play(target, "silence", take.entry, take.fade, world.play_id())
     if take.target_phrase is not None:
         phrase = world.takes[take.target_phrase]
         world.deck(target).looping = True
         yield Loop(target, join(phrase.pieces, 0, phrase.made), take.t0)
-        yield Play(target, "loop", take.exit, take.fade, _silent_id(world), curve="linear")
+        yield Play(target, "loop", take.exit, take.fade, world.play_id(), curve="linear")
     else:
         yield Transport(target, take.exit, take.target_position + (take.exit - take.t0), True)
-        yield Play(target, "dry", take.exit, take.fade, _silent_id(world), curve="linear")
+        yield Play(target, "dry", take.exit, take.fade, world.play_id(), curve="linear")
     if source.file is not None and source.file.playing:
         end = take.exit + take.fade
         yield Transport(source.number, end, source.file.position(end), False)
@@ -171,7 +193,7 @@ def _enter_loop(world: World, take: Take, moment: Moment, t1: int) -> Iterator[E
     deck = world.deck(take.job.deck)
     take.entry = max(t1, soonest(moment))
     take.exit = 2**62
-    take.play_id, world.next_play = world.next_play, world.next_play + 1
+    take.play_id = world.play_id()
     take.state = State.ARMED
     deck.looping = True
     yield Loop(take.job.deck, join(take.pieces, 0, take.length), take.t0)

@@ -5,28 +5,14 @@ Control thread only. Every method returns the effects in the order in which they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from segue.server import verbs
 from segue.server.commands import Command, CommandError, Kind, Spec, Value, is_release
-from segue.server.effects import (
-    Abandon,
-    Capture,
-    Effect,
-    Emit,
-    Fail,
-    Gain,
-    Gate,
-    LoadFile,
-    Panic,
-    Play,
-    Reply,
-    Revoke,
-    Submit,
-    Transport,
-)
-from segue.server.jobs import Audio, EngineState, Failed, Finished, Job, Piece, Progress, RingPart, Running, WorkerEvent
-from segue.server.placing import advance, enter, said, started
+from segue.server.effects import Effect, Emit, Fail, Gain, Gate, Panic, Play, Reply, Submit
+from segue.server.holding import VERBS, Asked
+from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
+from segue.server.placing import advance, ended, said, started
 from segue.server.state import OVER, File, Moment, State, Take, World
 from segue.server.tempo import Taps
 from segue.server.timeline import Pace
@@ -43,20 +29,6 @@ class Session:
     def __init__(self, world: World) -> None:
         """world: what is remembered; the session owns it."""
         self.world = world
-        self._verbs: Mapping[str, Callable[..., Iterator[Effect]]] = {
-            "commit": self._commit,
-            "cancel": self._cancel,
-            "stop": self._stop,
-            "capture": self._capture,
-            "freeze": self._freeze,
-            "undo": self._undo,
-            "redo": self._redo,
-            "load": self._load,
-            "play": self._transport,
-            "pause": self._transport,
-            "seek": self._seek,
-            "cue": self._seek,
-        }
 
     def handle(
         self, spec: Spec, deck: int | None, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
@@ -70,7 +42,7 @@ class Session:
                     return []
                 if spec.name in verbs.TASKS:
                     return list(self._make(spec, deck, bound, command, at, moment))
-                return list(self._verbs[spec.name](spec, deck, bound, command, at, moment))
+                return list(VERBS[spec.name](self.world, Asked(spec.name, deck, bound, command, at, moment)))
             return list(self._time(spec, bound, at))
         except CommandError as error:
             return [Fail(command.sender, command.address, str(error), error.code)]
@@ -118,7 +90,7 @@ class Session:
 
     def _panic(self, at: int) -> Iterator[Effect]:
         for take in self.world.pending():
-            yield from self._end(take, State.CANCELLED, "panic")
+            yield from ended(take, State.CANCELLED, "panic")
         yield Panic(at)
         for deck in self.world.decks:
             self.world.leave(deck.number, at)
@@ -152,93 +124,7 @@ class Session:
             yield Submit(take.job)
             yield said(take, 0.0)
 
-    def _end(self, take: Take, state: State, sentence: str = "") -> Iterator[Effect]:
-        if take.state in (State.RUNNING, State.READY, State.ARMED) and not take.complete:
-            yield Abandon(take.job.id)
-        if take.play_id and take.state is State.ARMED:
-            yield Revoke(take.play_id)
-        take.state = state
-        yield said(take, 1.0, sentence)
-
-    # -- verbs on takes
-
-    def _find(self, deck: int, bound: Mapping[str, Value], states: frozenset[State]) -> Take:
-        found = [t for t in self.world.takes.values() if t.job.deck == deck and t.state in states]
-        if "id" in bound:
-            found = [t for t in found if t.number == bound["id"]]
-        if not found:
-            which = f"no job {bound['id']!r}" if "id" in bound else "no job"
-            raise CommandError("no-job", f"deck {deck} has {which} that could be meant: ask /segue/jobs")
-        return found[-1]
-
-    def _commit(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        live = frozenset(State) - {State.CANCELLED, State.FAILED, State.DROPPED}
-        take = self._find(deck, bound, live)
-        quant = str(bound.get("quant", "off"))
-        due = self.world.grid.next(at, quant)
-        if "xfade" in bound:
-            take.fade = round(float(bound["xfade"] or 0.0) * self.world.rate)
-        if take.complete or take.state is State.READY:
-            yield from self._replay(take, due, moment)
-        else:
-            take.commit, take.due, take.quant = True, due if quant != "off" or command.time else None, quant
-
-    def _replay(self, take: Take, t1: int, moment: Moment) -> Iterator[Effect]:
-        """Plays a prepared take at t1."""
-        if not take.made:
-            raise CommandError("no-job", f"job {take.number} has no audio yet: wait until it is ready")
-        if take.job.verb == "loop":
-            take.entry, take.due, take.commit = None, t1, True
-            yield from advance(self.world, take, moment)
-            return
-        take.commit = True
-        yield from enter(self.world, take, moment, t1, first_write=True)
-
-    def _cancel(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        take = self._find(deck, bound, frozenset({State.QUEUED, State.RUNNING, State.READY, State.ARMED, State.LATE}))
-        yield from self._end(take, State.CANCELLED)
-
-    def _stop(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        held = self.world.deck(deck)
-        for take in self.world.pending(deck):
-            if take.commit:
-                yield from self._end(take, State.CANCELLED, "stopped")
-        quant = str(bound.get("quant", held.values["quant"]))
-        fade = round(float(bound.get("xfade", held.values["xfade"]) or 0.0) * self.world.rate)
-        held.looping = held.guarded = False
-        frame = self.world.grid.next(at, quant)
-        self.world.leave(deck, frame)
-        yield Play(deck, "dry", frame, fade, self._play_id())
-
-    def _play_id(self) -> int:
-        self.world.next_play += 1
-        return self.world.next_play - 1
-
-    def _capture(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        world, held = self.world, self.world.deck(deck)
-        end = min(at, moment.deck(deck).heard)
-        frames = verbs.length_of(world, bound, held.values, end)
-        heard = end - held.heard_from
-        if heard < frames:
-            rate = world.rate
-            raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {frames / rate:.1f} s")
-        phrase = RingPart("sounded", deck, end, frames)
-        job = Job(world.next_job, deck, "capture", "capture", frames, left=phrase)
-        world.next_job += 1
-        fade = round(float(held.values["xfade"] or 0.0) * world.rate)
-        take = Take(job, command.address, command.sender, job.id, frames - fade, fade, "off", False, None, at)
-        take.t0 = end - frames
-        take.state = State.RUNNING
-        world.remember(take)
-        yield Capture(job.id, deck, end, frames)
+    # -- what the conductor reports
 
     def captured(self, job: int, audio: Audio) -> list[Effect]:
         """The audio of a `Capture`."""
@@ -246,70 +132,11 @@ class Session:
         take.pieces, take.made, take.complete, take.state = [(0, audio)], audio.shape[1], True, State.READY
         return [said(take)]
 
-    def _freeze(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        held = self.world.deck(deck)
-        held.frozen = moment.deck(deck).heard if bound.get("on", True) else None
-        yield from ()
-
-    def _undo(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        yield from self._step_history(deck, at, moment, "undo")
-
-    def _redo(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        yield from self._step_history(deck, at, moment, "redo")
-
-    def _step_history(self, deck: int, at: int, moment: Moment, which: str) -> Iterator[Effect]:
-        held = self.world.deck(deck)
-        source, other = (held.undo, held.redo) if which == "undo" else (held.redo, held.undo)
-        if not source:
-            raise CommandError("no-job", f"deck {deck} has nothing to {which}")
-        take = self.world.takes[source.pop()]
-        if held.playing is not None and held.playing != take.job.id:
-            other.append(held.playing)
-        held.playing = take.job.id  # so that its entry does not count as a new step
-        yield from self._replay(take, self.world.grid.next(at, str(held.values["quant"])), moment)
-
-    # -- files
-
-    def _load(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        yield LoadFile(deck, str(bound["path"]), command.sender, command.address)
-
     def loaded(self, deck: int, path: str, frames: int) -> list[Effect]:
         """A file stands ready on a deck; `frames` is its length at the stream's rate."""
         held = self.world.deck(deck)
         held.file = File(path, frames)
         return [Emit(f"/segue/deck/{deck}/file", (path, frames / self.world.rate))]
-
-    def _file(self, deck: int) -> File:
-        file = self.world.deck(deck).file
-        if file is None:
-            raise CommandError("no-file", f"deck {deck} has no file: load one")
-        return file
-
-    def _transport(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        file, held = self._file(deck), self.world.deck(deck)
-        frame = self.world.grid.next(at, str(bound.get("quant", "off")))
-        if spec.name == "play" and not file.playing:
-            held.heard_from = frame
-        yield Transport(deck, frame, file.position(frame), spec.name == "play")
-
-    def _seek(
-        self, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> Iterator[Effect]:
-        file = self._file(deck)
-        position = round(float(bound.get("sec", 0.0) or 0.0) * self.world.rate)
-        if position >= file.frames:
-            raise CommandError("bad-argument", f"{spec.name}: the file is {file.frames / self.world.rate:.1f} s long")
-        yield Transport(deck, at, position, file.playing and spec.name == "seek")
 
     def transported(self, deck: int, frame: int, position: int, playing: bool) -> None:
         """The deck's file plays from `position` at `frame`, or rests there."""
@@ -411,7 +238,7 @@ class Session:
             deck.guarded = True
             frame, fade = moment.frame + moment.block, round(GUARD_FADE_S * rate)
             deck.whole_from = frame + fade
-            yield Play(number, "loop", frame, fade, self._play_id())
+            yield Play(number, "loop", frame, fade, self.world.play_id())
         if not coming:
             deck.guarded = False
 

@@ -178,6 +178,11 @@ class World:
         """A deck by its number."""
         return self.decks[number - 1]
 
+    def play_id(self) -> int:
+        """A number for one order to the callback."""
+        self.next_play += 1
+        return self.next_play - 1
+
     def pace_at(self, steps: int) -> Pace:
         """What a piece is expected to cost with so many steps."""
         return replace(self.pace, cost=round(self.pace.cost * steps / self.pace_steps))

@@ -1,0 +1,174 @@
+"""Verbs on takes that exist and on files: commit, cancel, stop, capture, freeze, undo, redo, load, play, pause, seek, cue.
+
+Functions from the world and what was asked to effects; the session calls them. Each may raise CommandError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from segue.server.commands import Command, CommandError, Value
+from segue.server.effects import Capture, Effect, LoadFile, Play, Transport
+from segue.server.jobs import Job, RingPart
+from segue.server.placing import advance, ended, enter
+from segue.server.state import Deck, File, Moment, State, Take, World
+from segue.server.verbs import length_of
+
+PENDING = frozenset({State.QUEUED, State.RUNNING, State.READY, State.ARMED, State.LATE})
+PLAYABLE = frozenset(State) - {State.CANCELLED, State.FAILED, State.DROPPED}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One verb on one deck that takes effect at frame `at`."""
+
+    verb: str
+    deck: int
+    bound: Mapping[str, Value]
+    command: Command
+    at: int
+    moment: Moment
+
+
+def _seconds(asked: Asked, name: str, default: Value = 0.0) -> float:
+    return float(asked.bound.get(name, default) or 0.0)
+
+
+def _find(world: World, asked: Asked, states: frozenset[State]) -> Take:
+    found = [t for t in world.takes.values() if t.job.deck == asked.deck and t.state in states]
+    if "id" in asked.bound:
+        found = [t for t in found if t.number == asked.bound["id"]]
+    if not found:
+        which = f"no job {asked.bound['id']!r}" if "id" in asked.bound else "no job"
+        raise CommandError("no-job", f"deck {asked.deck} has {which} that could be meant: ask /segue/jobs")
+    return found[-1]
+
+
+def commit(world: World, asked: Asked) -> Iterator[Effect]:
+    """Plays a prepared take, or lets one play that is still being made."""
+    take = _find(world, asked, PLAYABLE)
+    quant = str(asked.bound.get("quant", "off"))
+    due = world.grid.next(asked.at, quant)
+    if "xfade" in asked.bound:
+        take.fade = round(_seconds(asked, "xfade") * world.rate)
+    if take.complete or take.state is State.READY:
+        yield from replay(world, take, due, asked.moment)
+    else:
+        take.commit, take.due, take.quant = True, due if quant != "off" or asked.command.time else None, quant
+
+
+def replay(world: World, take: Take, t1: int, moment: Moment) -> Iterator[Effect]:
+    """Plays a prepared take at t1."""
+    if not take.made:
+        raise CommandError("no-job", f"job {take.number} has no audio yet: wait until it is ready")
+    take.commit = True
+    if take.job.verb == "loop":
+        take.entry, take.due = None, t1
+        yield from advance(world, take, moment)
+    else:
+        yield from enter(world, take, moment, t1, first_write=True)
+
+
+def cancel(world: World, asked: Asked) -> Iterator[Effect]:
+    """Drops the newest pending job, or the one that is named."""
+    yield from ended(_find(world, asked, PENDING), State.CANCELLED)
+
+
+def stop(world: World, asked: Asked) -> Iterator[Effect]:
+    """Returns to dry; what is on its way is dropped, what was prepared is kept."""
+    deck = world.deck(asked.deck)
+    for take in world.pending(deck.number):
+        if take.commit:
+            yield from ended(take, State.CANCELLED, "stopped")
+    quant = str(asked.bound.get("quant", deck.values["quant"]))
+    fade = round(_seconds(asked, "xfade", deck.values["xfade"]) * world.rate)
+    deck.looping = deck.guarded = False
+    frame = world.grid.next(asked.at, quant)
+    world.leave(deck.number, frame)
+    yield Play(deck.number, "dry", frame, fade, world.play_id())
+
+
+def capture(world: World, asked: Asked) -> Iterator[Effect]:
+    """Keeps what has just sounded as a prepared take."""
+    deck = world.deck(asked.deck)
+    end = min(asked.at, asked.moment.deck(deck.number).heard)
+    frames = length_of(world, asked.bound, deck.values, end)
+    heard = end - deck.heard_from
+    if heard < frames:
+        rate = world.rate
+        raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {frames / rate:.1f} s")
+    job = Job(world.next_job, deck.number, "capture", "capture", frames, left=RingPart("sounded", deck.number, end, frames))
+    world.next_job += 1
+    fade = round(float(deck.values["xfade"] or 0.0) * world.rate)
+    command = asked.command
+    take = Take(job, command.address, command.sender, job.id, frames - fade, fade, "off", False, None, asked.at)
+    take.t0, take.state = end - frames, State.RUNNING
+    world.remember(take)
+    yield Capture(job.id, deck.number, end, frames)
+
+
+def freeze(world: World, asked: Asked) -> Iterator[Effect]:
+    """Pins the context to this moment, or unpins it."""
+    pinned = asked.moment.deck(asked.deck).heard if asked.bound.get("on", True) else None
+    world.deck(asked.deck).frozen = pinned
+    yield from ()
+
+
+def step_history(world: World, asked: Asked) -> Iterator[Effect]:
+    """undo: plays the take before this one; redo: the one that undo left."""
+    deck: Deck = world.deck(asked.deck)
+    source, other = (deck.undo, deck.redo) if asked.verb == "undo" else (deck.redo, deck.undo)
+    if not source:
+        raise CommandError("no-job", f"deck {deck.number} has nothing to {asked.verb}")
+    take = world.takes[source.pop()]
+    if deck.playing is not None and deck.playing != take.job.id:
+        other.append(deck.playing)
+    deck.playing = take.job.id  # so that its entry does not count as a new step
+    yield from replay(world, take, world.grid.next(asked.at, str(deck.values["quant"])), asked.moment)
+
+
+def load(world: World, asked: Asked) -> Iterator[Effect]:
+    """Asks for a file, which makes this a file deck."""
+    yield LoadFile(asked.deck, str(asked.bound["path"]), asked.command.sender, asked.command.address)
+
+
+def _file(world: World, deck: int) -> File:
+    file = world.deck(deck).file
+    if file is None:
+        raise CommandError("no-file", f"deck {deck} has no file: load one")
+    return file
+
+
+def play_or_pause(world: World, asked: Asked) -> Iterator[Effect]:
+    """Starts the file where it rests, or lets it rest."""
+    file, deck = _file(world, asked.deck), world.deck(asked.deck)
+    frame = world.grid.next(asked.at, str(asked.bound.get("quant", "off")))
+    if asked.verb == "play" and not file.playing:
+        deck.heard_from = frame
+    yield Transport(deck.number, frame, file.position(frame), asked.verb == "play")
+
+
+def seek_or_cue(world: World, asked: Asked) -> Iterator[Effect]:
+    """Moves to a place in the file; cue rests there."""
+    file = _file(world, asked.deck)
+    position = round(_seconds(asked, "sec") * world.rate)
+    if position >= file.frames:
+        raise CommandError("bad-argument", f"{asked.verb}: the file is {file.frames / world.rate:.1f} s long")
+    yield Transport(asked.deck, asked.at, position, file.playing and asked.verb == "seek")
+
+
+VERBS: Mapping[str, Callable[[World, Asked], Iterator[Effect]]] = {
+    "commit": commit,
+    "cancel": cancel,
+    "stop": stop,
+    "capture": capture,
+    "freeze": freeze,
+    "undo": step_history,
+    "redo": step_history,
+    "load": load,
+    "play": play_or_pause,
+    "pause": play_or_pause,
+    "seek": seek_or_cue,
+    "cue": seek_or_cue,
+}
