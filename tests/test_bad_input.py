@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_a_checkpoint_that_cannot_be_used_leaves_the_server_playing_dry(tmp_path
         stop(server)
 
 
-def until_down(port: int) -> dict[str, object]:
+def until_down(port: int) -> dict[str, Any]:
     """The status, once the engine has given up."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
