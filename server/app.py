@@ -27,6 +27,7 @@ CANNOT_START = 2
 SEGMENT = "segue-"  # and the process id: the stream's memory
 RESTART_S = (0.05, 0.5, 2.0, 5.0)  # before the first, second, ... restart in a row of the control process
 HEALTHY_S = 20.0
+START_S = 20.0  # allowed on top for the control process to begin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tempo", type=float, default=120.0, help="BPM at the start")
     parser.add_argument("--load", action="append", default=[], metavar="FILE", help="a file for deck 1, then deck 2, ...")
     parser.add_argument("--log", default="", help="JSON-lines log of the show")
+    parser.add_argument("--patience", type=float, default=20.0, metavar="S", help="of silence, then a process is restarted (20)")
     parser.add_argument("--engine", nargs="+", default=[], help=argparse.SUPPRESS)
 
 
@@ -59,6 +61,7 @@ class ControlKeeper:
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._began, self._failures, self._again, self._launches = 0.0, 0, 0.0, 0
+        self._pulse, self._heard = -1, 0.0
         self.exit_code: int | None = None
 
     def start(self, segment: Segment) -> None:
@@ -69,8 +72,30 @@ class ControlKeeper:
     def _launch(self) -> None:
         self._began = time.monotonic()
         self._launches += 1
-        argv = [sys.executable, "-m", "segue.server.control_process", self._config.to_json()]
-        self._process = subprocess.Popen(argv, start_new_session=True)
+        self._pulse_lost()
+        self._pulse, theirs = os.pipe()
+        os.set_blocking(self._pulse, False)
+        argv = [sys.executable, "-m", "segue.server.control_process", self._config.to_json(), str(theirs)]
+        self._process = subprocess.Popen(argv, start_new_session=True, pass_fds=[theirs])
+        os.close(theirs)
+        self._heard = self._began + START_S
+
+    def _pulse_lost(self) -> None:
+        if self._pulse >= 0:
+            os.close(self._pulse)
+        self._pulse = -1
+
+    def _listen(self, process: subprocess.Popen[bytes], now: float) -> None:
+        """Ends a control process that has given no sign of life for too long."""
+        try:
+            if os.read(self._pulse, 4096):
+                self._heard = max(self._heard, now)
+        except OSError:  # nothing to read
+            pass
+        if now - self._heard > self._config.patience:
+            words = f"the control process did not answer for {self._config.patience:g} s"
+            print(f"segue: {words}; starting it again", file=sys.stderr, flush=True)
+            process.kill()
 
     def keep(self) -> bool:
         """Whether to go on; starts the process again where it died."""
@@ -81,6 +106,7 @@ class ControlKeeper:
             return True
         code = self._process.poll()
         if code is None:
+            self._listen(self._process, now)
             return True
         if code == 0 or (code == CANNOT_START and self._launches == 1):  # later, the port may become free again
             self.exit_code = code
@@ -93,6 +119,7 @@ class ControlKeeper:
 
     def close(self) -> None:
         """Ends it."""
+        self._pulse_lost()
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -132,6 +159,7 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
         log=os.path.abspath(args.log) if args.log else "",
         state_file=str(Path(folder) / "state.json"),
         engine_argv=tuple(args.engine),
+        patience=args.patience,
     )
 
 

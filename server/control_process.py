@@ -48,7 +48,9 @@ class Left(NamedTuple):
 class Control:
     """Everything on the event loop, tied together."""
 
-    def __init__(self, config: Config, segment: Segment) -> None:
+    def __init__(self, config: Config, segment: Segment, pulse: int | None = None) -> None:
+        """pulse: where to say that this process is alive."""
+        self._pulse = pulse
         self._config, self._segment = config, segment
         self._clock = SampleClock(config.rate)
         self._log = ShowLog(config.log)
@@ -154,10 +156,17 @@ class Control:
             if loop.time() >= save_at:
                 save_at = loop.time() + SAVE_S
                 self._save()
+                self._beat_pulse()
             if os.getppid() != self._parent:
                 self.stop()  # the audio process is gone
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), TICK_S)
+
+    def _beat_pulse(self) -> None:
+        """Tells the audio process that this one is alive."""
+        if self._pulse is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._pulse, b".")
 
     def _tell_beat(self) -> None:
         grid = self._conductor.session.world.grid
@@ -234,7 +243,7 @@ def main() -> int:
 
 
 async def _serve(config: Config, segment: Segment) -> None:
-    await Control(config, segment).run()
+    await Control(config, segment, int(sys.argv[2]) if len(sys.argv) > 2 else None).run()
 
 
 if __name__ == "__main__":

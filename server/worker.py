@@ -13,10 +13,11 @@ from multiprocessing.connection import Connection
 from typing import Protocol
 
 from segue.server.config import Config
-from segue.server.jobs import EngineState, Job, WorkerEvent
+from segue.server.jobs import EngineState, Failed, Finished, Job, WorkerEvent
 from segue.server.pipe import receive_event, send_order
 
 BACKOFF_S = (0.1, 1.0, 5.0, 15.0)  # waits before the second, third, ... start in a row
+LOOK_S = 0.5
 HEALTHY_S = 30.0  # a process that lived so long starts the count anew
 
 
@@ -43,6 +44,8 @@ class ProcessWorker:
         self._argv = list(argv) or [sys.executable, "-m", "segue.server.engine_process"]
         self._pipe: Connection | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._outstanding: set[int] = set()
+        self._heard = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="engine-keeper")
         self._thread.start()
@@ -54,6 +57,9 @@ class ProcessWorker:
 
     def submit(self, job: Job) -> None:
         """Queues a job; a dead engine reports itself down by an event."""
+        if not self._outstanding:
+            self._heard = time.monotonic()
+        self._outstanding.add(job.id)
         self._order("job", job.to_json())
 
     def abandon(self, job: int) -> None:
@@ -86,23 +92,37 @@ class ProcessWorker:
             self._on_event(EngineState("down", f"{sentence}; starting it again in {wait:g} s"))
             self._closing.wait(wait)
 
+    def _hangs(self, pipe: Connection) -> bool:
+        """Waits for something to read; true where there is work and nothing has come for too long."""
+        while not pipe.poll(LOOK_S):
+            if self._outstanding and time.monotonic() - self._heard > self._config.patience:
+                return True
+        return False
+
     def _run(self) -> str:
         """Runs one engine process until it ends; returns why, as a sentence."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen([*self._argv, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+        self._outstanding.clear()
         sentence = ""
         with Connection(ours.detach()) as pipe:
             try:
                 send_order(pipe, "start", self._config.to_json())
-                while True:
+                while not self._hangs(pipe):
                     event = receive_event(pipe)
+                    self._heard = time.monotonic()
                     if isinstance(event, EngineState) and event.state == "down":
                         sentence = event.sentence
                         continue
+                    if isinstance(event, Finished | Failed):
+                        self._outstanding.discard(event.job)
                     self._pipe = pipe
                     self._on_event(event)
+                sentence = f"the engine process did not answer for {self._config.patience:g} s"
+                self._process.kill()
             except (EOFError, OSError):
-                self._pipe = None
+                pass
+            self._pipe = None
         code = self._process.wait()
         return sentence or f"the engine process ended (exit code {code})"
