@@ -28,6 +28,8 @@ __all__ = ["CancelledError", "Engine", "EngineError", "Piece", "Request"]
 
 CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, Levy et al. 2023)
 
+LEVEL_S = 3  # seconds before t0 whose loudness the takes hold
+
 OnStep = Callable[[int, int], None]
 Classifier = Callable[[Tensor], Tensor]
 
@@ -195,12 +197,14 @@ class Engine:
         return np.ascontiguousarray(audio.cpu().numpy().astype(np.float32) / np.float32(line.gain))
 
     def _level(self, level: Level, parts: Parts, audio: Audio, done: int, last: bool) -> Level:
-        """The match at t0 holds throughout; towards what follows it changes over the last piece."""
+        """Each piece begins where the last ended, and ends at the level of what follows, or of the seconds before t0."""
         rate = self.sample_rate
         start = level.end_db
         if done == 0 and parts.before is not None:
             start = level_step_db(parts.before[:, -rate:], audio[:, :rate], rate)
         end = start
+        if parts.before is not None and audio.shape[1] >= 2 * rate:
+            end = level_step_db(parts.before[:, -LEVEL_S * rate :], audio[:, -rate:], rate)
         if last and parts.after is not None:
             end = level_step_db(parts.after[:, :rate], audio[:, -rate:], rate)
         return Level(start, end)
