@@ -272,3 +272,15 @@ def test_nothing_is_left_behind_when_the_audio_process_is_killed(jack_server: di
         name = s.name
         process.kill()
         until(gone, "the end of the stream's process")
+
+
+def test_portaudio_is_let_go_and_taken_up_again_any_number_of_times():
+    try:
+        device.portaudio()
+    except DeviceError as error:
+        pytest.skip(str(error))
+    for _ in range(2):
+        device.restart("segue-test")
+        assert isinstance(device.devices(), list)
+        device.release()
+        device.release()

@@ -64,7 +64,7 @@ def portaudio() -> ModuleType:
 def restart(client_name: str) -> None:
     """Lets PortAudio look again at what is there; JACK will know us as client_name."""
     sd = portaudio()
-    sd._terminate()
+    release()
     name_client(sd._libname, client_name)
     sd._initialize()
 
@@ -72,7 +72,9 @@ def restart(client_name: str) -> None:
 def release() -> None:
     """Lets go of PortAudio, and with it of our client at the JACK server."""
     with suppress(DeviceError):
-        portaudio()._terminate()
+        sd = portaudio()
+        while sd._initialized:  # it counts; terminating once too often is an error
+            sd._terminate()
 
 
 def devices() -> list[Device]:
