@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from segue.engine import noise
+from segue.engine.colour import HALF, corrected, correction
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
 from segue.engine.guidance import REGIMES, enter
 from segue.engine.level import Level, level_step_db
@@ -57,6 +58,7 @@ class Engine:
         self.model = model
         self.sample_rate = model.codec.rate
         self._hop = model.codec.hop
+        self._reach = model.codec.receptive_frames - (-HALF // self._hop)  # frames that a decoded, coloured sample depends on
         self._size = int(model.window_s * self.sample_rate / self._hop)
         self._context = max(1, round(CONTEXT_SHARE * self._size))
         self._embedder = embedder or Statistics(model.codec.latent_dim)
@@ -134,6 +136,7 @@ class Engine:
         line, request = run.line, run.request
         latents = line.x_bar.clone()
         name, level, done = digest(request), Level(), 0
+        taps = self._colour(line, parts)
         for number, window in enumerate(line.windows):
             with torch.no_grad():
                 latents[..., line.left + window.first : line.left + window.first + window.new] = self._solve(
@@ -141,11 +144,11 @@ class Engine:
                 )
                 last = number == len(line.windows) - 1
                 # What the next window's first frames reach into waits for them, so that no seam lies between windows.
-                reached = (window.first + window.new - self.model.codec.receptive_frames) * self._hop
+                reached = (window.first + window.new - self._reach) * self._hop
                 end = parts.new if last else min(parts.new, reached)
                 if end <= done:
                     continue
-                audio = self._decode(line, latents, done, end)
+                audio = self._decode(line, latents, done, end, taps)
             if request.match_level:
                 level = self._level(level, parts, audio, done, last)
             yield Piece(done, self._fitted(level, parts, audio, done, last), 1 / line.gain, request.steps, name)
@@ -187,14 +190,24 @@ class Engine:
         if run.cancelled and run.cancelled():
             raise CancelledError(f"{run.task.name}: cancelled")
 
-    def _decode(self, line: Line, latents: Tensor, first: int, last: int) -> Audio:
-        """Samples first to last after t0, decoded with as much around them as the decoder looks at."""
-        reach, hop = self.model.codec.receptive_frames, self._hop
+    @torch.no_grad()
+    def _colour(self, line: Line, parts: Parts) -> Audio | None:
+        """The filter that takes back what the codec does to the context next to t0; None without context."""
+        frames = min(line.left, self._context)
+        if parts.before is None or not frames:
+            return None
+        decoded = self.model.codec.decode(line.x_bar[..., line.left - frames : line.left])[0].cpu().numpy() / line.gain
+        return correction(parts.before[:, -frames * self._hop :], decoded.astype(np.float32), self.sample_rate)
+
+    def _decode(self, line: Line, latents: Tensor, first: int, last: int, taps: Audio | None) -> Audio:
+        """Samples first to last after t0, decoded with as much around them as the decoder and the filter look at."""
+        reach, hop = self._reach, self._hop
         begin = max(0, line.left + first // hop - reach)
         end = min(latents.shape[-1], line.left - (-last // hop) + reach)
         origin = (line.left - begin) * hop
-        audio = self.model.codec.decode(latents[..., begin:end], begin)[0, :, origin + first : origin + last]
-        return np.ascontiguousarray(audio.cpu().numpy().astype(np.float32) / np.float32(line.gain))
+        whole = self.model.codec.decode(latents[..., begin:end], begin)[0].cpu().numpy().astype(np.float32)
+        audio = corrected(whole, taps)[:, origin + first : origin + last]
+        return np.ascontiguousarray(audio / np.float32(line.gain))
 
     def _level(self, level: Level, parts: Parts, audio: Audio, done: int, last: bool) -> Level:
         """Each piece begins where the last ended, and ends at the level of what follows, or of the seconds before t0."""

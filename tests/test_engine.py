@@ -18,6 +18,7 @@ from torch import Tensor
 
 from segue.engine import backends as home
 from segue.engine.backends import known_answer_error, make
+from segue.engine.colour import HALF, corrected
 from segue.engine.engine import CancelledError, Engine, EngineError, Piece, Request
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.measure import loudness, loudness_step_lu, step_over_material
@@ -204,6 +205,7 @@ def test_a_loop_closes_and_keeps_its_phrase() -> None:
 def test_a_long_take_has_no_seam_between_windows() -> None:
     """With a decoder that really looks around, the pieces of many windows are the decode of the whole line."""
     taps = torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1])
+    filter_ = np.hanning(2 * HALF + 1).astype(np.float32) / HALF
 
     @dataclass(frozen=True)
     class Smeared(Framewise):
@@ -217,13 +219,17 @@ def test_a_long_take_has_no_seam_between_windows() -> None:
     class Watched(Engine):
         line: Tensor
 
-        def _decode(self, line: Any, latents: Tensor, first: int, last: int) -> Any:
+        def _colour(self, line: Any, parts: Any) -> Any:
+            return filter_
+
+        def _decode(self, line: Any, latents: Tensor, first: int, last: int, taps: Any) -> Any:
             self.line, self.left, self.gain = latents.clone(), line.left, line.gain
-            return super()._decode(line, latents, first, last)
+            return super()._decode(line, latents, first, last, taps)
 
     engine = Watched(make("eager", model(codec=Smeared())))
     take = engine.take(request("continuation", 1.7, match_level=False))
-    whole = Smeared().decode(engine.line)[0].numpy()[:, engine.left * HOP :][:, : take.shape[1]] / engine.gain
+    decoded = corrected(Smeared().decode(engine.line)[0].numpy(), filter_)
+    whole = decoded[:, engine.left * HOP :][:, : take.shape[1]] / engine.gain
     fade = round(0.02 * RATE)
     np.testing.assert_allclose(take[:, fade:], whole[:, fade:], atol=2e-6)
 

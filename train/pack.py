@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def pack(
     # half a frame more, so that the seconds round down to whole frames
     window_s = round((frames + 0.5) * codec.hop / RATE, 3)
     words = {"generator_steps": str(steps)} | provenance
-    return save(out, ModelSpec(name, codec.spec, dit.spec, window_s, REFERENCE_LUFS, provenance=words), codec, dit, precision)
+    denoiser = replace(dit.spec, carried=codec.spec.bass_dim)
+    return save(out, ModelSpec(name, codec.spec, denoiser, window_s, REFERENCE_LUFS, provenance=words), codec, dit, precision)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segue.engine.models.carry import carried_v
+
 ROPE_BASE = 10_000.0  # Su et al. 2021
 TIME_SCALE = 1000.0  # t in [0, 1] spread over the usual range of sinusoidal features
 TIME_FEATURES = 128
@@ -21,7 +23,8 @@ class DitSpec:
 
     channels: C of the latents. patch: frames a token, each with a level of its own. rank: width of the modulation's
     bottleneck. kernel: tokens of the depthwise convolution before the attention, 0 for none: neighbours are seen from the
-    first step on. cond_dim: length of a condition, 0 for none.
+    first step on. cond_dim: length of a condition, 0 for none. carried: how many of the last channels `v` carries on from
+    the context instead of generating them (see carry.py).
     """
 
     channels: int = 64
@@ -32,6 +35,7 @@ class DitSpec:
     rank: int = 32
     kernel: int = 7
     patch: int = 2
+    carried: int = 0
     cond_dim: int = 0
 
     def __post_init__(self) -> None:
@@ -92,8 +96,8 @@ class Dit(nn.Module):
 
     def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
         """v_theta(x_t, t), of the shape and type of x_t."""
-        out: Tensor = self(x_t, t, cond)
-        return out.to(x_t.dtype)
+        out: Tensor = self(x_t, t, cond).to(x_t.dtype)
+        return carried_v(out, x_t, t, self.spec.carried) if self.spec.carried else out
 
     def vjp(self, x_t: Tensor, t: Tensor, g: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(v, J_v^T g) by one forward and one backward pass; no gradient reaches the weights."""
