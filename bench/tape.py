@@ -69,6 +69,7 @@ class Player:
             time.sleep(0.02)
         if status.state is not FileState.READY:
             raise ValueError(status.sentence)
+        self._parts.clear()
         self.first = self._recorded = self.segment.frame
         self.started = self.segment.frame + self.segment.rate // 2
         self.segment.push(Command.feed(0, Tape.PLAY, self.started, 0, status.file))

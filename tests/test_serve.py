@@ -261,34 +261,40 @@ def found(tape: Audio, part: Audio) -> int:
 def lost(house: House) -> list[int]:
     """What the machine has dropped so far, on either side."""
     both = (house.segment.counters(), house.player.segment.counters())
-    return [counters[name] for counters in both for name in ("status_xruns", "gap_xruns", "lost_frames")]
+    names = ("status_xruns", "gap_xruns", "lost_frames", "underruns", "feed_underruns")
+    return [counters[name] for counters in both for name in names]
 
 
 def test_what_another_client_records_is_the_tape_and_the_takes(house: House) -> None:
     for _ in range(3):
+        house.player.start(house.path)
         before = lost(house)
-        heard, expected = performed(house)
+        began, take = performed(house)
+        recording = house.player.recording()
         if lost(house) == before:
             break
     else:
         pytest.skip("this machine is too busy: JACK dropped cycles in each of three attempts")
-    np.testing.assert_array_equal(heard, expected)
+    compare(house, recording, began, take)
 
 
-def performed(house: House) -> tuple[Audio, Audio]:
-    """What the other client recorded of a continuation without fades and of the tape around it, and what it should have."""
+def performed(house: House) -> tuple[int, tuple[Any, ...]]:
+    """The frame at which a continuation without fades was asked for, and its take."""
     house.forget()
-    house.player.start(house.path)
     time.sleep(4.0)  # of music
     began = house.segment.frame
     house.client.deck(1).continue_(sec=1.0, xfade=0.0)
     house.life(begins("continue"))
     take = house.client.wait("/segue/take", PATIENCE).args
     time.sleep(0.5)
+    return began, take
+
+
+def compare(house: House, whole: Audio, began: int, take: tuple[Any, ...]) -> None:
+    """What was recorded is the tape, and the take where it says."""
     end = house.segment.written(Ring.INPUT, 0)
     tape_began = end - BLOCK - found(house.tape, house.segment.read(Ring.INPUT, 0, end, BLOCK))  # server's frame
     t0, t1 = take[2] - tape_began, take[3] - tape_began  # both in frames of the tape from here on
-    whole = house.player.recording()
     heard = whole[:, -round(4.0 * RATE) :]
     heard_from = found(house.tape, heard[:, -BLOCK:]) + BLOCK - heard.shape[1]  # the tape's frame of its first sample
     expected = house.tape[:, heard_from : heard_from + heard.shape[1]].copy()
@@ -298,4 +304,4 @@ def performed(house: House) -> tuple[Audio, Audio]:
     assert at > RATE
     again = t0 - PERIOD + (t1 - t0 + np.arange(RATE)) % PERIOD  # the engine repeats the second before t0 on and on
     expected[:, at : at + RATE] = house.tape[:, again]
-    return heard, expected
+    np.testing.assert_array_equal(heard, expected)
