@@ -134,6 +134,7 @@ class Control:
         door = MidiDoor(
             lambda command: self._from_midi(loop, command),
             ports=self._config.midi or ".*",
+            api="jack" if "JACK" in self._segment.sentence else None,
             decks=self._segment.decks,
             say=lambda sentence: print(f"segue: {sentence}", file=sys.stderr, flush=True),
         )
