@@ -165,7 +165,7 @@ class Engine:
         sources = Sources(x_bar, window.left, window.right, self._embedder, run.style, self._classifier, classes)
         # A take from nothing goes on from itself: after its first window there is a context.
         task = self._tasks["continuation"] if window.left and not run.task.needs | run.task.also else run.task
-        z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number))
+        z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number)) * (1 + self.model.spec.heat / request.steps)
         parameters = request.parameters if task is run.task else {}
         problem = enter(task.problem(sources, z, **parameters), request.regime, denoiser, request.tail)
 

@@ -15,6 +15,7 @@ from segue.bench import engine as bench
 from segue.engine.checkpoint import load
 from segue.engine.engine import Engine
 from segue.engine.models.dit import DitSpec
+from segue.engine.models.spec import ModelSpec
 from segue.engine.models.vae import CodecSpec, LiveCodec
 from segue.train import pack
 from segue.train.data import REFERENCE_LUFS
@@ -46,7 +47,8 @@ def trained(folder: Path, denoiser: DitSpec = DENOISER) -> tuple[Path, Path]:
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     codec, diffusion = trained(folder)
-    pack.pack("small", codec, diffusion, folder / "small.safetensors", {"denoiser": "int8"}, {"data": "none"})
+    spec = ModelSpec("small", heat=0.5, provenance={"data": "none"})
+    pack.pack(codec, diffusion, folder / "small.safetensors", {"denoiser": "int8"}, spec)
     return folder / "small.safetensors"
 
 
@@ -56,12 +58,13 @@ def test_a_packed_model_keeps_its_window_and_level(packed: Path) -> None:
     assert int(model.window_s * model.rate / model.hop) == FRAMES
     assert model.spec.reference_lufs == REFERENCE_LUFS
     assert model.spec.provenance["data"] == "none"
+    assert (model.spec.heat, model.spec.denoiser.carried) == (0.5, CODEC.bass_dim)
 
 
 def test_a_generator_of_another_codec_is_refused(tmp_path: Path) -> None:
     codec, diffusion = trained(tmp_path, DitSpec(channels=8, width=32, layers=1, heads=2))
     with pytest.raises(ValueError, match="got a generator of 8 channels for a codec of 24"):
-        pack.pack("small", codec, diffusion, tmp_path / "x.safetensors", {}, {})
+        pack.pack(codec, diffusion, tmp_path / "x.safetensors", {}, ModelSpec("small"))
 
 
 def test_the_engine_plays_what_was_packed(packed: Path) -> None:

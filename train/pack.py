@@ -25,21 +25,27 @@ def load_denoiser(path: Path) -> tuple[Dit, int, int]:
     return dit, int(state["recipe"]["frames"]), int(state["step"])
 
 
-def pack(
-    name: str, codec_path: Path, diffusion_path: Path, out: Path, precision: dict[str, str], provenance: dict[str, str]
-) -> str:
-    """Write the model file; returns its sha256. Raises ValueError where codec and generator do not fit each other."""
+def pack(codec_path: Path, diffusion_path: Path, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
+    """Write the model file; returns its sha256. Codec, denoiser, window, loudness and steps in `spec` come from the checkpoints.
+
+    Raises ValueError where codec and generator do not fit each other.
+    """
     codec = load_codec(codec_path)
     dit, frames, steps = load_denoiser(diffusion_path)
     if dit.channels != codec.latent_dim:
         raise ValueError(
             f"pack: got a generator of {dit.channels} channels for a codec of {codec.latent_dim}; train it on that codec"
         )
-    # half a frame more, so that the seconds round down to whole frames
-    window_s = round((frames + 0.5) * codec.hop / RATE, 3)
-    words = {"generator_steps": str(steps)} | provenance
-    denoiser = replace(dit.spec, carried=codec.spec.bass_dim)
-    return save(out, ModelSpec(name, codec.spec, denoiser, window_s, REFERENCE_LUFS, provenance=words), codec, dit, precision)
+    known = replace(
+        spec,
+        codec=codec.spec,
+        denoiser=replace(dit.spec, carried=codec.spec.bass_dim),
+        # half a frame more, so that the seconds round down to whole frames
+        window_s=round((frames + 0.5) * codec.hop / RATE, 3),
+        reference_lufs=REFERENCE_LUFS,
+        provenance={"generator_steps": str(steps)} | dict(spec.provenance),
+    )
+    return save(out, known, codec, dit, precision)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="of the generator's matrices")
     parser.add_argument("--codec-precision", choices=PRECISIONS, default="fp16", help="of the codec's matrices")
+    parser.add_argument("--heat", type=float, default=0.0, help="a start for n steps is drawn 1 + heat / n times as wide")
     parser.add_argument("--note", nargs="*", default=[], metavar="KEY=TEXT", help="words about data, recipe and compute")
 
 
@@ -57,8 +64,8 @@ def run(args: Any) -> int:
     """`segue train pack`: 0, or 2 with one line where something is missing or does not fit."""
     precision = {"codec": args.codec_precision, "denoiser": args.precision}
     try:
-        words = dict(note.split("=", 1) for note in args.note)
-        sha256 = pack(args.name, args.codec, args.diffusion, args.out, precision, words)
+        spec = ModelSpec(args.name, heat=args.heat, provenance=dict(note.split("=", 1) for note in args.note))
+        sha256 = pack(args.codec, args.diffusion, args.out, precision, spec)
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

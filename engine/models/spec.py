@@ -19,7 +19,8 @@ class ModelSpec:
     """Everything that rebuilds a model but its weights.
 
     window_s: seconds of the window it was trained on. reference_lufs: loudness that audio is brought to before it is encoded,
-    None for as it comes. provenance: data, recipe and compute, in words.
+    None for as it comes. heat: few steps of a sampler shrink the spread of a take, so its start is drawn wider,
+    z (1 + heat / steps). provenance: data, recipe and compute, in words.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ModelSpec:
     denoiser: DitSpec = field(default_factory=DitSpec)
     window_s: float = 6.0
     reference_lufs: float | None = None
+    heat: float = 0.0
     family: str = FAMILY
     provenance: Mapping[str, str] = field(default_factory=dict)
 
