@@ -1,0 +1,22 @@
+"""Marks the tests that play in real time, on a JACK server or a running `segue serve`: a machine that loses cycles fails them."""
+
+from __future__ import annotations
+
+import pytest
+
+REAL_TIME = {
+    "test_audio_process.py",
+    "test_bad_input.py",
+    "test_hangs.py",
+    "test_midi.py",
+    "test_rates.py",
+    "test_serve.py",
+    "test_survival.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Adds the marker by file."""
+    for item in items:
+        if item.path.name in REAL_TIME:
+            item.add_marker(pytest.mark.realtime)
