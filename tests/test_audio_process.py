@@ -188,8 +188,7 @@ def jack_server() -> Iterator[dict[str, str]]:
     if shutil.which("jackd") is None:
         pytest.skip("jackd is not installed")
     pytest.importorskip("jack", reason="JACK-Client is not installed")
-    # One name for all runs: JACK reclaims a dead server's place in its registry of eight by name only.
-    name = "segue-test"
+    name = f"segue-test-{os.getpid()}"
     env = {**os.environ, "JACK_DEFAULT_SERVER": name, "JACK_NO_AUDIO_RESERVATION": "1"}
     command = ["jackd", "-n", name, "-r", "-d", "dummy", "-r", str(RATE), "-p", str(PERIOD)]
     server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
