@@ -256,6 +256,9 @@ class Conductor:
             self._synced[MARKS + self._serial] = (command.sender, bound.get("id", 0))
             self._push(Order.mark(at, id=MARKS + self._serial))
 
+        def clear_sched(command: Command, bound: dict[str, Value], at: int) -> None:
+            self._waiting.clear()
+
         def notify(command: Command, bound: dict[str, Value], at: int) -> None:
             port = bound.get("port")
             events.notify(command.sender, None if port is None else int(port))
@@ -270,7 +273,7 @@ class Conductor:
             "meters": meters,
             "jobs": lambda command, bound, at: reports.jobs(events, command.sender, world),
             "dump_osc": lambda command, bound, at: setattr(self, "_dump", bool(bound.get("on", True))),
-            "clear_sched": lambda command, bound, at: setattr(self, "_cleared", self._waiting.clear()),
+            "clear_sched": clear_sched,
             "sync": sync,
             "quit": lambda command, bound, at: self._quit(command),
         }
