@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(work: Path, block: int, events: int, lead: float) -> list[dict[str, Any]]:
     """Untagged and tagged at one block size, in milliseconds."""
-    rows = []
+    rows, since = [], 0
     with jack(block), serve("--host-api", "JACK") as (client, _, log):
         number = phrase(client, work)
         (work / "on.bin").write_bytes(encode("/segue/deck/1/commit", ("id", number, "xfade", 0.0), "sisf"))
@@ -65,7 +65,9 @@ def measure(work: Path, block: int, events: int, lead: float) -> list[dict[str, 
             row = {"mode": mode, "block": block, **json.loads(answer.stdout.strip().splitlines()[-1])}
             row["late_in_callback"] = counters(client)["late"] - late
             row["one_block_ms"] = 1000.0 * block / RATE
-            rows.append({**row, **kept(log)})
+            time.sleep(1.0)  # the log is written a few times a second
+            facts, since = kept(log, since, block)
+            rows.append({**row, **facts})
             print(f"block {block} {mode}: p50 {row['p50']} ms, sd {row['sd']} ms", file=sys.stderr)
     return rows
 
@@ -92,12 +94,26 @@ def counters(client: Client) -> dict[str, int]:
     return found
 
 
-def kept(log: Path) -> dict[str, Any]:
-    """From the show log: how many plays were applied, and how many at another frame than scheduled."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+def kept(log: Path, since: int, block: int) -> tuple[dict[str, Any], int]:
+    """Of the show log from line `since` on, and how long it is now.
+
+    Plays applied and those at another frame than scheduled; milliseconds from arrival to the callback's queue; and the share of
+    untagged commands that arrived too near the next callback to be in time for it, with the most that one was put off by.
+    """
+    text = log.read_text().splitlines()
+    lines = [json.loads(line) for line in text[since:]]
     applied = [line for line in lines if line["kind"] == "applied" and line["op"] == "PLAY"]
-    missed = [line for line in applied if line["scheduled"] != line["frame"]]
-    return {"applied": len(applied), "off_frame": len(missed)}
+    commands = [line for line in lines if line["kind"] == "command" and line["address"].endswith("/commit")]
+    waits = [1e3 * line["waited_frames"] / RATE for line in commands if not line["tagged"]]
+    over = [1e3 * (line["at"] - line["arrived"] - block) / RATE for line in commands if not line["tagged"]]
+    facts = {
+        "applied": len(applied),
+        "off_frame": sum(line["scheduled"] != line["frame"] for line in applied),
+        "queued_after_p50": None if not waits else round(float(np.median(waits)), 3),
+        "put_off_share": round(sum(ms > 0.0 for ms in over) / max(1, len(over)), 3),
+        "put_off_max": round(max(over, default=0.0), 3),
+    }
+    return facts, len(text)
 
 
 if __name__ == "__main__":

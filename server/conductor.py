@@ -11,20 +11,20 @@ from typing import Any, Protocol
 
 import segue
 from segue.server import effects as fx
-from segue.server import reports
+from segue.server import reports, seen
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Command as Order
-from segue.server.audio.values import Curve, NotHeard, Op, Policy, Ring, Source, TooNear, Torn
+from segue.server.audio.values import Curve, Op, Policy, Ring, TooNear
 from segue.server.commands import CODES, ROOT, Command, CommandError, Kind, Spec, Value, addresses
 from segue.server.control.patterns import resolve
 from segue.server.events import Events
-from segue.server.fallback import HOLE_S, STALE, STRETCHES, WRAP_S, closed, sounds, whole_bars
 from segue.server.files import FileDecks, Loaded, Moved
 from segue.server.jobs import WorkerEvent
+from segue.server.looping import LoopKeeper
 from segue.server.scheduler import QueueFullError, Scheduler
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
-from segue.server.state import DeckFacts, Moment, State
+from segue.server.state import Moment, State
 from segue.server.verbs import TASKS, lead
 from segue.server.worker import Worker
 
@@ -36,8 +36,6 @@ FALLBACK_S = 0.25  # how often the fallback loop is looked after
 MARKS = 1 << 40  # ids from here on mark `sync` messages
 SERIALS = 1 << 32  # ids from here on belong to commands that no take waits for
 
-SOURCES = {"dry": Source.DRY, "slot_a": Source.SLOT_A, "slot_b": Source.SLOT_B, "loop": Source.LOOP, "silence": Source.SILENCE}
-NAMES = {source: name for name, source in SOURCES.items()}
 POLICIES = {"ladder": Policy.LADDER, "dry": Policy.DRY, "loop": Policy.LOOP, "silence": Policy.SILENCE}
 
 
@@ -75,8 +73,7 @@ class Conductor:
         self._serial = SERIALS
         self._untagged = 0  # the frame of the last message without a tag
         self._fallback_at = 0
-        self._looped: dict[int, tuple[int, int]] = {}  # origin and length of each deck's loop
-        self._looked_at: dict[int, list[tuple[int, int]]] = {}
+        self._loops = LoopKeeper(segment, session.world)
         self._dump = False
         self._told: set[int] = set()
         self._do = self._table_of_effects()
@@ -103,10 +100,9 @@ class Conductor:
         now, block, rate = self._segment.frame, self._segment.block, self._segment.rate
         if command.time is None:
             arrived = now if command.arrival is None else round(self._clock.frame_at(command.arrival))
-            at = arrived + block
-            # Too near the callback that is about to run: one block more, never a jittering "as soon as possible".
+            # Too near the callback that is about to run: at the first frame of the one after it.
             soonest = now + block if self._clock.present() + HASTE_S * rate > now else now
-            at = at if at >= soonest else at + block * -(-(soonest - at) // block)
+            at = max(arrived + block, soonest)
             # And never before the message that came before it, which may have needed that block.
             # A clock that jumped, or periods that were lost, hold nothing back for long.
             self._untagged = min(max(at, self._untagged), now + HELD_BLOCKS * block)
@@ -142,9 +138,12 @@ class Conductor:
 
     def _carry_out(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
         moment = self.moment()
-        waited = None if command.arrival is None else self._clock.present() - self._clock.frame_at(command.arrival)
-        self._log.write(moment.frame, "command", address=command.address, args=command.args, at=at, waited_frames=waited)
         self.perform(self.session.handle(spec, deck, bound, command, at, moment))
+        facts: dict[str, Any] = {"address": command.address, "args": command.args, "at": at, "tagged": command.time is not None}
+        if command.arrival is not None:
+            facts["arrived"] = round(self._clock.frame_at(command.arrival))
+            facts["waited_frames"] = self._clock.present() - self._clock.frame_at(command.arrival)
+        self._log.write(moment.frame, "command", **facts)
 
     def worker_event(self, event: WorkerEvent) -> None:
         """Something the engine said."""
@@ -163,20 +162,11 @@ class Conductor:
         self._log_takes()
         if frame >= self._fallback_at:
             self._fallback_at = frame + round(FALLBACK_S * self._segment.rate)
-            for deck in self.session.world.decks:
-                self._keep_loop(deck.number)
+            self._loops.look()
 
     def moment(self) -> Moment:
         """The present, as the session sees it."""
-        segment = self._segment
-        return Moment(segment.frame, segment.block, tuple(self._facts(n) for n in range(segment.decks)))
-
-    def _facts(self, deck: int) -> DeckFacts:
-        segment = self._segment
-        source = NAMES[segment.deck_state(deck).source]
-        heard = segment.written(Ring.SOUNDED, deck)
-        busy = segment.slot_sounds(deck, 0), segment.slot_sounds(deck, 1)
-        return DeckFacts(source, heard, segment.silent_frames(deck), segment.loop_ready(deck), busy)
+        return seen.moment(self._segment)
 
     def _hear_applied(self) -> None:
         for line in self._segment.applied(self._applied):
@@ -205,33 +195,6 @@ class Conductor:
                 self.session.transported(news.deck, news.frame, news.position, news.playing)
             else:
                 self.events.fail(news.route, news.address, news.sentence, "bad-file")
-
-    def _keep_loop(self, number: int) -> None:
-        deck, segment = self.session.world.deck(number), self._segment
-        if deck.looping or segment.deck_state(number - 1).source in (Source.LOOP, Source.SILENCE):
-            return
-        found = list(whole_bars(self.session.world.grid, segment.written(Ring.SOUNDED, number - 1), deck.heard_from))
-        if not found or self._looked_at.get(number) == found:
-            return
-        self._looked_at[number] = found
-        # Fewer bars only where they are more than there is: the music may have begun, or stopped, a moment ago.
-        last, most = self._looped.get(number, (0, found[0][1] if segment.loop_ready(number - 1) else 0))
-        for origin, length in found[:1] + [bars for bars in found[1:] if bars[1] > most]:
-            if (origin, length) == self._looped.get(number):
-                return
-            fresh = segment.loop_ready(number - 1) and origin < last + STALE * length
-            stretches = round(length / (HOLE_S * segment.rate)) if fresh or length < found[0][1] else STRETCHES
-            if origin - round(WRAP_S * segment.rate) >= deck.whole_from and self._loop_of(number, origin, length, stretches):
-                self._looped[number] = origin, length
-                return
-
-    def _loop_of(self, number: int, origin: int, length: int, stretches: int) -> bool:
-        segment, fade = self._segment, round(WRAP_S * self._segment.rate)
-        try:
-            audio = segment.read(Ring.SOUNDED, number - 1, origin + length, length + fade)
-        except (NotHeard, Torn):
-            return False
-        return sounds(audio, stretches) and segment.publish_loop(number - 1, closed(audio, fade), origin)
 
     # -- what the server itself answers
 
@@ -343,9 +306,9 @@ class Conductor:
         self._segment.publish_slot(e.deck - 1, e.slot, e.take, e.first, e.last, e.exit_frame, e.exit_fade, policy)
 
     def _play(self, e: fx.Play) -> None:
-        self._log.write(e.frame, "play", deck=e.deck, source=e.source, id=e.id, take=e.take)
         curve = Curve.LINEAR if e.curve == "linear" else Curve.POWER
-        self._push(Order.play(e.deck - 1, SOURCES[e.source], e.frame, e.fade, id=e.id, take=e.take, curve=curve))
+        self._push(Order.play(e.deck - 1, seen.SOURCES[e.source], e.frame, e.fade, id=e.id, take=e.take, curve=curve))
+        self._log.write(e.frame, "play", deck=e.deck, source=e.source, id=e.id, take=e.take)
 
     def _load(self, e: fx.LoadFile) -> None:
         try:

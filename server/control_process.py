@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from segue.server.audio.priority import ahead_of_the_model
 from segue.server.audio.segment import Segment, SharedMemoryError
 from segue.server.clock import SampleClock
 from segue.server.commands import ROOT, Command
@@ -31,7 +32,6 @@ from segue.server.state import World
 from segue.server.worker import ProcessWorker
 
 TICK_S = 0.004
-PRIORITY = -10  # nice value
 SAVE_S = 0.2
 BEAT_AHEAD_S = 0.1  # beats are told so long before they fall
 LOCK_S = 0.5  # the clock is watched for so long before the door opens
@@ -226,8 +226,7 @@ def restore(world: World, path: str) -> Left:
 def main() -> int:
     """Exit code 0 after quit, 2 where it cannot start, with one line on standard error."""
     config = Config.from_json(sys.argv[1])
-    with contextlib.suppress(OSError, AttributeError):  # where it is allowed: a message should not wait for the model
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    ahead_of_the_model()
     try:
         segment = Segment.attach(config.segment)
     except SharedMemoryError as error:

@@ -32,20 +32,25 @@ class Session:
 
     def handle(
         self, spec: Spec, deck: int | None, bound: Mapping[str, Value], command: Command, at: int, moment: Moment
-    ) -> list[Effect]:
-        """One message that takes effect at frame `at`; a CommandError becomes its `Fail`."""
+    ) -> Iterator[Effect]:
+        """One message that takes effect at frame `at`; a CommandError becomes its `Fail`.
+
+        Each effect is to be carried out before the next is asked for: what must be heard soon comes before what takes long.
+        """
         try:
             if spec.kind is Kind.VALUE:
-                return list(self._value(spec, deck, bound, command, at))
-            if spec.kind is Kind.VERB and deck is not None:
+                yield from self._value(spec, deck, bound, command, at)
+            elif spec.kind is Kind.VERB and deck is not None:
                 if is_release(spec, command.args):
-                    return []
+                    return
                 if spec.name in verbs.TASKS:
-                    return list(self._make(spec, deck, bound, command, at, moment))
-                return list(VERBS[spec.name](self.world, Asked(spec.name, deck, bound, command, at, moment)))
-            return list(self._time(spec, bound, at))
+                    yield from self._make(spec, deck, bound, command, at, moment)
+                else:
+                    yield from VERBS[spec.name](self.world, Asked(spec.name, deck, bound, command, at, moment))
+            else:
+                yield from self._time(spec, bound, at)
         except CommandError as error:
-            return [Fail(command.sender, command.address, str(error), error.code)]
+            yield Fail(command.sender, command.address, str(error), error.code)
 
     def _value(self, spec: Spec, deck: int | None, bound: Mapping[str, Value], command: Command, at: int) -> Iterator[Effect]:
         (arg,) = spec.args

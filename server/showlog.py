@@ -12,19 +12,23 @@ class ShowLog:
     def __init__(self, path: str) -> None:
         """path: a file that is appended to; empty for none."""
         self._file: IO[str] | None = open(path, "a", encoding="utf-8") if path else None  # noqa: SIM115  closed by close()
+        self._lines: list[dict[str, Any]] = []
 
     def write(self, frame: int, kind: str, **facts: Any) -> None:
-        """One line: the frame, what kind, and its facts."""
+        """One line: the frame, what kind, and its facts. Kept until `flush`, since a message on its way has no time for it."""
         if self._file is not None:
-            self._file.write(json.dumps({"frame": frame, "kind": kind, **facts}, default=str) + "\n")
+            self._lines.append({"frame": frame, "kind": kind, **facts})
 
     def flush(self) -> None:
         """Brings what was written to the disk."""
         if self._file is not None:
+            lines, self._lines = self._lines, []
+            self._file.writelines(json.dumps(line, default=str) + "\n" for line in lines)
             self._file.flush()
 
     def close(self) -> None:
         """Ends the log."""
         if self._file is not None:
+            self.flush()
             self._file.close()
             self._file = None

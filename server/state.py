@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Protocol
 
 from segue.server.commands import SPECS, Kind, Value
 from segue.server.jobs import Audio, Job, RingThenFile
@@ -117,23 +118,33 @@ class Deck:
     looping: bool = False
 
 
-@dataclass(frozen=True)
-class DeckFacts:
-    """What is true of a deck at a moment. heard: frames written to `sounded`. silent: frames since the input was loud.
+class DeckFacts(Protocol):
+    """What is true of a deck at a moment."""
 
-    busy: which play slots sound.
-    """
+    @property
+    def source(self) -> str:
+        """What it plays: dry, slot_a, slot_b, loop or silence."""
 
-    source: str = "dry"
-    heard: int = 0
-    silent: int = 0
-    loop_ready: bool = False
-    busy: tuple[bool, bool] = (False, False)
+    @property
+    def heard(self) -> int:
+        """Frames written to `sounded`."""
+
+    @property
+    def silent(self) -> int:
+        """Frames since the input was loud."""
+
+    @property
+    def loop_ready(self) -> bool:
+        """Whether a fallback loop stands ready."""
+
+    @property
+    def busy(self) -> tuple[bool, bool]:
+        """Which play slots sound."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The present: the frame at the play head, the block, and each deck's facts, deck 1 first."""
+    """The present: the frame at the play head, the block, and each deck's facts, deck 1 at index 0."""
 
     frame: int
     block: int

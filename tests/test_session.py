@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from segue.server import effects as fx
 from segue.server.commands import SPECS, Command, CommandError, Kind, Spec, bind
 from segue.server.jobs import EngineState, Failed, Finished, Job, Piece, Progress, Running
 from segue.server.session import Session
-from segue.server.state import TAKES, DeckFacts, Moment, State, World
+from segue.server.state import TAKES, Moment, State, World
 
 RATE, BLOCK = 8000, 64
 READY = EngineState("ready", "", 2.4, 2.4, 3.5, "fake")
@@ -64,7 +65,7 @@ class Rig:
         self.do(self.session.worker(READY, self.moment()))
 
     def moment(self) -> Moment:
-        facts = DeckFacts("dry", self.frame, 0, True)
+        facts = SimpleNamespace(source="dry", heard=self.frame, silent=0, loop_ready=True, busy=(False, False))
         return Moment(self.frame, BLOCK, (facts, facts))
 
     def do(self, effects: list[fx.Effect]) -> None:

@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from segue.server.audio import device
+from segue.server.audio import device, priority
 from segue.server.audio.core import make_core
 from segue.server.audio.device import DeviceError
 from segue.server.audio.segment import Segment, SharedMemoryError
@@ -48,6 +48,7 @@ def serve(settings: HostSettings, segment: Segment) -> int:
         raise DeviceError(
             f"audio: the device runs at {plan.rate} Hz, the stream at {segment.rate} Hz; set it back or start again"
         )
+    priority.realtime(priority.AUDIO, inherited=True)  # PortAudio asks for none on ALSA
     segment.pin()  # a page fault in the callback costs more than the callback
     core = make_core(segment)
     stream = device.Stream(plan, segment, core)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 
+from segue.server.audio import priority
 from segue.server.audio.core import Core
 from segue.server.audio.segment import Segment
 
@@ -35,6 +36,7 @@ class NullStream:
         self._thread.join(max(1.0, patience_s))
 
     def _drive(self) -> None:
+        priority.realtime(priority.AUDIO)
         block, period = self._segment.block, self._segment.block / self._segment.rate
         due = time.monotonic()
         while not self._stop.is_set():

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from segue.server.audio import device
+from segue.server.audio import device, priority
 from segue.server.audio.core import make_core
 from segue.server.audio.device import DeviceError
 from segue.server.audio.feeder import Feeder
@@ -182,7 +182,9 @@ def run_audio(
     """
     keeper = Keeper(settings)
     feeder = Feeder(keeper.segment)
+    awake = None
     try:
+        awake = priority.stay_awake()
         keeper.open()
         feeder.start()
         gc.collect()
@@ -196,3 +198,5 @@ def run_audio(
     finally:
         feeder.close()
         keeper.close()
+        if awake is not None:
+            os.close(awake)
