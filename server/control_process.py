@@ -33,6 +33,7 @@ from segue.server.worker import ProcessWorker
 
 TICK_S = 0.004
 SAVE_S = 0.2
+LOG_LINES = 16  # spelled out at a tick
 BEAT_AHEAD_S = 0.1  # beats are told so long before they fall
 LOCK_S = 0.5  # the clock is watched for so long before the door opens
 LOST = "the control process ended while this was being made; ask again"
@@ -154,6 +155,7 @@ class Control:
             for deck in range(1, self._segment.decks + 1):
                 self._events.meters(f"{ROOT}/deck/{deck}/meters", *levels(self._segment, deck))
             self._events.tick()
+            self._log.spell(LOG_LINES)
             if loop.time() >= save_at:
                 save_at = loop.time() + SAVE_S
                 self._save()

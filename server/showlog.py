@@ -15,15 +15,20 @@ class ShowLog:
         self._lines: list[dict[str, Any]] = []
 
     def write(self, frame: int, kind: str, **facts: Any) -> None:
-        """One line: the frame, what kind, and its facts. Kept until `flush`, since a message on its way has no time for it."""
+        """One line: the frame, what kind, and its facts. Kept until `spell`, since a message on its way has no time for it."""
         if self._file is not None:
             self._lines.append({"frame": frame, "kind": kind, **facts})
+
+    def spell(self, most: int | None = None) -> None:
+        """Writes what was kept, `most` lines at once: between two messages there is little time."""
+        if self._file is not None:
+            lines, self._lines = self._lines[:most], self._lines[most:] if most is not None else []
+            self._file.writelines(json.dumps(line, default=str) + "\n" for line in lines)
 
     def flush(self) -> None:
         """Brings what was written to the disk."""
         if self._file is not None:
-            lines, self._lines = self._lines, []
-            self._file.writelines(json.dumps(line, default=str) + "\n" for line in lines)
+            self.spell()
             self._file.flush()
 
     def close(self) -> None:
