@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segue.engine.models.dit import Dit
-from segue.engine.models.spec import FAMILY, PRESETS, Model, ModelSpec
-from segue.engine.models.vae import LiveCodec
+from segue.engine.models.families import build_codec, build_denoiser, families, presets
+from segue.engine.models.spec import FAMILY, Model, ModelSpec
 
 SHIPPED = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
@@ -56,10 +55,12 @@ def load(name_or_path: str | Path = "live", device: str | torch.device = "cpu") 
             f"{path}: its tensors hash to {found[:12]}, its header says {stated[:12] or 'nothing'}; copy the file again"
         )
     weights = unpacked(tensors)
-    codec, denoiser = LiveCodec(spec.codec), Dit(spec.denoiser)
-    for part, module in (("codec", codec), ("denoiser", denoiser)):
+    codec_module, codec = build_codec(spec)
+    denoiser_module, denoiser = build_denoiser(spec)
+    for part, module in (("codec", codec_module), ("denoiser", denoiser_module)):
         _fill(path, part, module, weights)
-    return Model(spec, codec.to(device), denoiser.to(device), str(path), found)
+        module.to(device)
+    return Model(spec, codec, denoiser, str(path), found)
 
 
 def save(path: Path, spec: ModelSpec, codec: nn.Module, denoiser: nn.Module, precision: Mapping[str, str] | None = None) -> str:
@@ -121,7 +122,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 def list_models(folder: Path = SHIPPED) -> list[ModelInfo]:
     """Every shipped model and every preset, by name; a damaged file stands as a configuration, without weights."""
-    specs = {name: (spec, None) for name, spec in PRESETS.items()}
+    specs = {name: (spec, None) for name, spec in presets().items()}
     found: dict[str, tuple[ModelSpec, str | None]] = dict(specs)
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
@@ -140,9 +141,8 @@ def info(name_or_path: str | Path) -> ModelInfo:
 
 def _info(name: str, spec: ModelSpec, weights: str | None) -> ModelInfo:
     with torch.device("meta"):
-        denoiser = Dit(spec.denoiser)
-        codec = LiveCodec(spec.codec)
-    counts = [sum(p.numel() for p in part.parameters()) for part in (denoiser, codec)]
+        parts = (build_denoiser(spec)[0], build_codec(spec)[0])
+    counts = [sum(p.numel() for p in part.parameters()) for part in parts]
     codec_spec = spec.codec
     return ModelInfo(
         name, spec.family, counts[0], counts[1], codec_spec.rate, spec.hop, codec_spec.latent_dim, spec.window_s, weights
@@ -153,7 +153,7 @@ def _find(name_or_path: str | Path) -> Path:
     shipped = SHIPPED / f"{name_or_path}{SUFFIX}"
     if shipped.is_file():
         return shipped
-    if str(name_or_path) in PRESETS:
+    if str(name_or_path) in presets():
         raise CheckpointError(
             f"{name_or_path}: a configuration without weights; give a file that holds them, or one of {_names()}"
         )
@@ -194,10 +194,12 @@ def _spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         raise CheckpointError(f"{path}: a safetensors file without a segue specification; give a model made by segue train")
     try:
         values: dict[str, Any] = json.loads(metadata["segue"])
-        if values.get("family", FAMILY) != FAMILY:
-            raise CheckpointError(
-                f"{path}: of family {values['family']!r}, this engine loads {FAMILY!r}; install the package that brings it"
-            )
+        family, known = values.get("family", FAMILY), families()
+        if family in known.broken:
+            raise CheckpointError(f"{path}: {known.broken[family]}; repair the package that brings it")
+        if family not in known.found:
+            names = ", ".join(sorted(known.found))
+            raise CheckpointError(f"{path}: of family {family!r}, this engine loads {names}; install the package that brings it")
         return ModelSpec.from_dict(values)
     except (json.JSONDecodeError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, CheckpointError):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import segue
 from segue.engine import backends, tasks
+from segue.engine.models import families
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -44,4 +45,4 @@ def test_extras_and_version():
 
 def test_built_in_parts_are_registered_like_anyones():
     registered = PROJECT["project"]["entry-points"]
-    assert registered == {tasks.GROUP: tasks.BUILT_IN, backends.GROUP: backends.BUILT_IN}
+    assert registered == {group.GROUP: group.BUILT_IN for group in (tasks, backends, families)}

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from segue.engine.models.dit import DitSpec
+from segue.engine.models.families import families
 from segue.engine.models.vae import CodecSpec
+from segue.engine.paper import XI
 from segue.engine.protocols import Codec, Denoiser
 
-FAMILY = "latent-dit"  # the model family of this package: LiveCodec and Dit
-S = TypeVar("S", CodecSpec, DitSpec)
+FAMILY = "latent-dit"  # the family of the live model: LiveCodec and Dit
+S = TypeVar("S")
+
+
+class CodecShape(Protocol):
+    """What every family's codec spec, a frozen dataclass of plain values, says of itself."""
+
+    @property
+    def rate(self) -> int:
+        """Sample rate in Hz."""
+
+    @property
+    def latent_hop(self) -> int:
+        """Samples a latent frame."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Channels of a latent frame."""
+
+
+class DenoiserShape(Protocol):
+    """What every family's denoiser spec, a frozen dataclass of plain values, says of itself."""
+
+    @property
+    def channels(self) -> int:
+        """C of the latents, the codec's latent_dim."""
 
 
 @dataclass(frozen=True)
@@ -20,22 +46,24 @@ class ModelSpec:
 
     window_s: seconds of the window it was trained on. reference_lufs: loudness that audio is brought to before it is encoded,
     None for as it comes. heat: few steps of a sampler shrink the spread of a take, so its start is drawn wider,
-    z (1 + heat / steps). provenance: data, recipe and compute, in words.
+    z (1 + heat / steps). xi: guidance step of a request that names none, at 50 steps (C.3). provenance: data, recipe and
+    compute, in words.
     """
 
     name: str
-    codec: CodecSpec = field(default_factory=CodecSpec)
-    denoiser: DitSpec = field(default_factory=DitSpec)
+    codec: CodecShape = field(default_factory=CodecSpec)
+    denoiser: DenoiserShape = field(default_factory=DitSpec)
     window_s: float = 6.0
     reference_lufs: float | None = None
     heat: float = 0.0
+    xi: float = XI
     family: str = FAMILY
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hop(self) -> int:
         """Samples a latent frame."""
-        return self.codec.hop * self.codec.stride
+        return self.codec.latent_hop
 
     @property
     def window_frames(self) -> int:
@@ -48,12 +76,13 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
-        """The inverse of to_dict. Raises ValueError for an unknown or missing key."""
+        """The inverse of to_dict. Raises ValueError for an unknown family, or an unknown or missing key."""
         known = _checked(cls, values)
         if "name" not in known:
             raise ValueError("ModelSpec: name is missing; add it")
-        known["codec"] = build(CodecSpec, known.get("codec", {}))
-        known["denoiser"] = build(DitSpec, known.get("denoiser", {}))
+        family = families()[known.get("family", FAMILY)]
+        known["codec"] = build(family.codec_spec, known.get("codec", {}))
+        known["denoiser"] = build(family.denoiser_spec, known.get("denoiser", {}))
         return cls(**known)
 
 
@@ -104,16 +133,3 @@ class Model:
     def window_s(self) -> float:
         """Seconds of that window."""
         return self.spec.window_s
-
-
-# "live" ships with weights; the others are configurations: 24 x 1024, and the paper's 32 x 1536 over frames of 128 samples (C.1).
-PRESETS: Mapping[str, ModelSpec] = {
-    "live": ModelSpec("live"),
-    "live-300m": ModelSpec("live-300m", denoiser=DitSpec(width=1024, layers=24, heads=16, rank=128, patch=1)),
-    "paper-latent": ModelSpec(
-        "paper-latent",
-        codec=CodecSpec(window=512, hop=128, stride=1),
-        denoiser=DitSpec(width=1536, layers=32, heads=24, rank=256, kernel=0, patch=1),
-        window_s=5.9,
-    ),
-}

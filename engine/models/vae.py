@@ -58,6 +58,11 @@ class CodecSpec:
         """Frequency bins of a spectrum."""
         return self.window // 2 + 1
 
+    @property
+    def latent_hop(self) -> int:
+        """Samples a latent frame."""
+        return self.hop * self.stride
+
 
 def stft(audio: Tensor, window: Tensor, hop: int) -> Tensor:
     """`[B, C, F * hop]` to `[B, C, F, 2, bins]` (real, imaginary); frame f is centred at (f + 1/2) hop."""
@@ -265,7 +270,7 @@ class LiveCodec(nn.Module):
     @property
     def hop(self) -> int:
         """Samples a latent frame."""
-        return self.spec.hop * self.spec.stride
+        return self.spec.latent_hop
 
     @property
     def audio_channels(self) -> int:
