@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--blocks", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--events", type=int, default=100)
     parser.add_argument("--lead", type=float, default=0.1, help="seconds that tagged messages are sent ahead")
+    parser.add_argument("--allowance", type=float, default=0.0, help="seconds, as of `segue serve`")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     rows: list[dict[str, Any]] = []
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         work = Path(folder)
         subprocess.run(["gcc", "-O2", "-o", str(work / "osclat"), args.probe, "-ljack", "-lm"], check=True)
         for block in args.blocks:
-            rows += measure(work, block, args.events, args.lead)
+            rows += measure(work, block, args.events, args.lead, args.allowance)
     if args.json:
         print(json.dumps({"machine": platform.processor() or platform.machine(), "rows": rows}))
     else:
@@ -51,10 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(work: Path, block: int, events: int, lead: float) -> list[dict[str, Any]]:
+def measure(work: Path, block: int, events: int, lead: float, allowance: float) -> list[dict[str, Any]]:
     """Untagged and tagged at one block size, in milliseconds."""
     rows, since = [], 0
-    with jack(block), serve("--host-api", "JACK") as (client, _, log):
+    with jack(block), serve("--host-api", "JACK", "--allowance", str(allowance)) as (client, _, log):
         number = phrase(client, work)
         (work / "on.bin").write_bytes(encode("/segue/deck/1/commit", ("id", number, "xfade", 0.0), "sisf"))
         (work / "off.bin").write_bytes(encode("/segue/deck/1/stop", ("xfade", 0.0), "sf"))
@@ -62,11 +63,12 @@ def measure(work: Path, block: int, events: int, lead: float) -> list[dict[str, 
             late = counters(client)["late"]
             argv = [str(work / "osclat"), PORT_NAME, str(client.port), str(events), "on.bin", "off.bin", str(ahead)]
             answer = subprocess.run(argv, cwd=work, capture_output=True, text=True, check=True)
-            row = {"mode": mode, "block": block, **json.loads(answer.stdout.strip().splitlines()[-1])}
+            row = {"mode": mode, "block": block, "allowance_ms": 1e3 * allowance}
+            row |= json.loads(answer.stdout.strip().splitlines()[-1])
             row["late_in_callback"] = counters(client)["late"] - late
             row["one_block_ms"] = 1000.0 * block / RATE
             time.sleep(1.0)  # the log is written a few times a second
-            facts, since = kept(log, since, block)
+            facts, since = kept(log, since, block + round(allowance * RATE))
             rows.append({**row, **facts})
             print(f"block {block} {mode}: p50 {row['p50']} ms, sd {row['sd']} ms", file=sys.stderr)
     return rows

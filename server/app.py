@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0: all cores but one")
     parser.add_argument("--midi", nargs="?", const="", default=None, metavar="PORTS", help="listen to MIDI inputs of this name")
     parser.add_argument("--output-latency", type=float, default=0.0, metavar="S", help="seconds taken off time tags")
+    parser.add_argument(
+        "--allowance", type=float, default=0.0, metavar="S", help="added to the block after which untagged messages sound"
+    )
     parser.add_argument("--tempo", type=float, default=120.0, help="BPM at the start")
     parser.add_argument("--load", action="append", default=[], metavar="FILE", help="a file for deck 1, then deck 2, ...")
     parser.add_argument("--log", default="", help="JSON-lines log of the show")
@@ -154,6 +157,7 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
         threads=args.threads,
         midi=args.midi,
         output_latency=args.output_latency,
+        allowance=args.allowance,
         tempo=args.tempo,
         files=tuple(os.path.abspath(f) for f in args.load),
         log=os.path.abspath(args.log) if args.log else "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import segue
@@ -52,19 +53,27 @@ class Timebase(Protocol):
         """The frame at this very moment: a block that begins at or before it may be under way."""
 
 
+@dataclass(frozen=True)
+class Delays:
+    """latency: seconds from the output port to the ear, taken off tags. allowance: seconds that untagged messages are given."""
+
+    latency: float = 0.0
+    allowance: float = 0.0
+
+
 class Conductor:
     """Commands in, sound and answers out."""
 
     def __init__(
-        self, segment: Segment, session: Session, events: Events, clock: Timebase, log: ShowLog, latency: float = 0.0
+        self, segment: Segment, session: Session, events: Events, clock: Timebase, log: ShowLog, delays: Delays = Delays()
     ) -> None:
-        """latency: seconds between the output port and the ear, taken off time tags."""
+        """Everything that it speaks to."""
         self.session, self.events = session, events
         self.worker: Worker | None = None
         self.on_quit: Callable[[], None] = lambda: None
         self.door_stats: Callable[[], dict[str, int]] = dict
         self.commands = 0
-        self._segment, self._clock, self._log, self._latency = segment, clock, log, latency
+        self._segment, self._clock, self._log, self._delays = segment, clock, log, delays
         self._files = FileDecks(segment)
         self._table = addresses(decks=len(session.world.decks))
         self._waiting: Scheduler[tuple[Spec, int | None, dict[str, Value], Command, int]] = Scheduler()
@@ -102,12 +111,12 @@ class Conductor:
             arrived = now if command.arrival is None else round(self._clock.frame_at(command.arrival))
             # Too near the callback that is about to run: at the first frame of the one after it.
             soonest = now + block if self._clock.present() + HASTE_S * rate > now else now
-            at = max(arrived + block, soonest)
+            at = max(arrived + block + round(self._delays.allowance * rate), soonest)
             # And never before the message that came before it, which may have needed that block.
             # A clock that jumped, or periods that were lost, hold nothing back for long.
             self._untagged = min(max(at, self._untagged), now + HELD_BLOCKS * block)
             return self._untagged
-        at = round(self._clock.frame_at(command.time - self._latency))
+        at = round(self._clock.frame_at(command.time - self._delays.latency))
         if at > now + FARTHEST_S * rate:
             ahead = (at - now) / rate
             raise CommandError("too-far-ahead", f"the time tag lies {ahead:.0f} s ahead; {FARTHEST_S:g} s at most: send it later")

@@ -18,6 +18,7 @@ class Config:
 
     device: part of a device's name, or None for the default; host_api: `JACK`, `ALSA`, `null`, ... or None.
     output_latency: seconds between the output port and the ear, taken off every time tag.
+    allowance: seconds on top of the block after which a message without a tag takes effect: all are later, more are in time.
     patience: seconds without a sign of life after which the engine, with work to do, or the control process is started again.
     """
 
@@ -43,6 +44,7 @@ class Config:
     engine_argv: tuple[str, ...] = ()
     tempo: float = 120.0
     patience: float = 20.0
+    allowance: float = 0.0
 
     def to_json(self) -> str:
         """The settings as one line of JSON."""

@@ -19,7 +19,7 @@ from segue.server.audio.priority import ahead_of_the_model
 from segue.server.audio.segment import Segment, SharedMemoryError
 from segue.server.clock import SampleClock
 from segue.server.commands import ROOT, Command
-from segue.server.conductor import Conductor
+from segue.server.conductor import Conductor, Delays
 from segue.server.config import Config
 from segue.server.control.midi import MidiDoor
 from segue.server.control.osc import DoorError, OscDoor
@@ -59,7 +59,8 @@ class Control:
         self._events = Events(self._door.send)
         world = World.fresh(config.rate, segment.decks, config.tempo)
         self._left = restore(world, config.state_file)
-        self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, config.output_latency)
+        delays = Delays(config.output_latency, config.allowance)
+        self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, delays)
         self._events.snapshot = self._conductor.snapshot
         self._conductor.on_quit = self.stop
         self._conductor.door_stats = self._door.stats
