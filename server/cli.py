@@ -46,7 +46,7 @@ TRAIN: Table = {
     "pack": ("put codec and generator into one model file", "segue.train.pack"),
 }
 EXTRAS = {
-    "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "websockets": "web", "aalink": "link",
+    "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link",
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "torch_tensorrt": "tensorrt", "tensorboard": "train",
 }  # fmt: skip
 # These carry a sentence of ours or of the system; anything else is a defect.

@@ -34,7 +34,10 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True)
 class Arg:
-    """One argument or option. type is one of i f s b h (int, float, string, bool, 64-bit int); low and high are inclusive."""
+    """One argument or option; low and high are inclusive.
+
+    type is one of i f s b h d B: int, float, string, bool, 64-bit int, double, blob.
+    """
 
     name: str
     type: str
@@ -76,7 +79,7 @@ class Spec:
     @property
     def types(self) -> str:
         """OSC type tags of the positional arguments; a bool is written as the integer 0 or 1, which every sender can make."""
-        return "".join("i" if a.type == "b" else a.type for a in self.args)
+        return "".join({"b": "i", "B": "b"}.get(a.type, a.type) for a in self.args)
 
     @property
     def access(self) -> str:
@@ -247,6 +250,13 @@ SPECS: tuple[Spec, ...] = (
     _event(
         f"{ROOT}/fail",
         "something could not be done",
+    _action(
+        "waveform",
+        "sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs",
+        (Arg("on", "b", "1 or 0", default=True),),
+        reply="waveform",
+        returns=(Arg("on", "i", "1 or 0"),),
+    ),
         (Arg("address", "s", "what was asked"), Arg("sentence", "s", "why not"), Arg("code", "i", "number of the reason")),
     ),
     _event(
@@ -294,17 +304,38 @@ SPECS: tuple[Spec, ...] = (
             Arg("output_rms", "f", "root mean square of it"),
         ),
     ),
-    _event(f"{_DECK}/file", "the file of a file deck", (Arg("path", "s", "file"), Arg("sec", "f", "length", "s"))),
     _event(
-        f"{ROOT}/beat", "a beat, sent ahead with its time as the bundle's tag", (Arg("beat", "i", "beat"), Arg("bar", "i", "bar"))
+        f"{_DECK}/wave",
+        "the outline of what sounded, 30 times a second to watchers",
+        (
+            Arg("frame", "h", "the first frame of the first column", "frame"),
+            Arg("column", "i", "frames a column", "frame"),
+            Arg("columns", "B", "three bytes each: lowest and highest, 128 is zero; 0 dry, 1 take, 2 loop, 3 silence"),
+        ),
     ),
     _event(
-        f"{ROOT}/engine", "state of the engine", (Arg("state", "s", "starting ready busy down"), Arg("sentence", "s", "more"))
+        f"{_DECK}/coming",
+        "a take that is on its way or plays, to watchers, whenever that changes",
+        (
+            Arg("id", "i", "the job"),
+            Arg("verb", "s", "what was asked"),
+            Arg("state", "s", "as in job"),
+            Arg("start_frame", "h", "t1, 0 while nobody knows", "frame"),
+            Arg("end_frame", "h", "where it is left", "frame"),
+            Arg("context_end_frame", "h", "t0, where its first column belongs", "frame"),
+            Arg("columns", "B", "two bytes each, of as many frames as those of wave: lowest and highest, 128 is zero"),
+        ),
     ),
-)
-
-# Numbers sent in /segue/fail, by code word: stable, only ever added to.
-CODES: Mapping[str, int] = {
+    _event(
+        f"{ROOT}/grid",
+        "where beats fall, to watchers, whenever that changes",
+        (
+            Arg("rate", "f", "frames a second", "Hz"),
+            Arg("frame", "d", "of beat 0, which begins a bar", "frame"),
+            Arg("bpm", "f", "tempo", "BPM"),
+            Arg("beats", "i", "beats a bar", "beat"),
+        ),
+    ),
     "unknown-address": 1,
     "bad-argument": 2,
     "no-such-deck": 3,

@@ -72,6 +72,7 @@ class Conductor:
         self.worker: Worker | None = None
         self.on_quit: Callable[[], None] = lambda: None
         self.door_stats: Callable[[], dict[str, int]] = dict
+        self.on_watch: Callable[[str], None] = lambda route: None
         self.commands = 0
         self._segment, self._clock, self._log, self._delays = segment, clock, log, delays
         self._files = FileDecks(segment)
@@ -235,6 +236,11 @@ class Conductor:
             port = bound.get("port")
             events.notify(command.sender, None if port is None else int(port))
 
+        def waveform(command: Command, bound: dict[str, Value], at: int) -> None:
+            events.watch(command.sender, bool(bound.get("on", True)))
+            if bound.get("on", True):
+                self.on_watch(command.sender)
+
         return {
             "ping": lambda command, bound, at: events.reply(command, f"{ROOT}/pong", *command.args),
             "status": status,
@@ -242,6 +248,7 @@ class Conductor:
             "clock": clock,
             "notify": notify,
             "subscribe": lambda command, bound, at: events.subscribe(command.sender, bool(bound.get("on", True))),
+            "waveform": waveform,
             "meters": meters,
             "jobs": lambda command, bound, at: reports.jobs(events, command.sender, world),
             "dump_osc": lambda command, bound, at: setattr(self, "_dump", bool(bound.get("on", True))),
@@ -263,6 +270,14 @@ class Conductor:
     def snapshot(self, route: str) -> None:
         """Tells a new client how things stand."""
         reports.snapshot(self.events, route, self.session.world, self.moment())
+
+    def value(self, address: str) -> tuple[Value, ...] | None:
+        """What an address is at present, None where it has nothing to say."""
+        spec, deck = self._table.get(address, (None, None))
+        if spec is None or spec.kind is not Kind.VALUE:
+            return self.events.last(address)
+        asked = self.session.handle(spec, deck, {}, Command(address), self._segment.frame, self.moment())
+        return next((effect.args for effect in asked if isinstance(effect, fx.Reply)), None)
 
     # -- out
 
@@ -292,6 +307,7 @@ class Conductor:
             fx.Loop: lambda e: segment.publish_loop(e.deck - 1, e.audio, e.origin),
             fx.Reply: lambda e: events.reply(e.route, e.address, *e.args),
             fx.Emit: self._emit,
+            fx.Changed: lambda e: events.changed(e.address, *e.args, by=e.route),
             fx.Fail: lambda e: events.fail(e.route, e.address, e.sentence, e.code if e.code in CODES else "generation-failed"),
         }
 

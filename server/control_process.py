@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -18,17 +19,22 @@ from typing import NamedTuple
 from segue.server.audio.priority import ahead_of_the_model
 from segue.server.audio.segment import Segment, SharedMemoryError
 from segue.server.clock import SampleClock
-from segue.server.commands import ROOT, Command
+from segue.server.commands import ROOT, SPECS, Command, Value
 from segue.server.conductor import Conductor, Delays
 from segue.server.config import Config
+from segue.server.control.desk import WebDesk, files, names
+from segue.server.control.discovery import Announcer, worth_announcing
+from segue.server.control.http import WebConnection, own_names
 from segue.server.control.midi import MidiDoor
+from segue.server.control.oscquery import Tree
 from segue.server.control.osc import DoorError, OscDoor
-from segue.server.events import Events
+from segue.server.events import Audience, Events
 from segue.server.jobs import WorkerEvent
 from segue.server.reports import JOB_TYPES, levels
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.state import World
+from segue.server.waveform import Waveforms
 from segue.server.worker import ProcessWorker
 
 TICK_S = 0.004
@@ -64,6 +70,9 @@ class Control:
         self._events.snapshot = self._conductor.snapshot
         self._conductor.on_quit = self.stop
         self._conductor.door_stats = self._door.stats
+        self._waveforms = Waveforms(segment, world, self._events)
+        self._conductor.on_watch = self._waveforms.show
+        self._open_web(segment.decks)
         self._stopped = asyncio.Event()
         self._saved = ""
         self._beat = -1
@@ -74,6 +83,21 @@ class Control:
 
     def _bad(self, sender: str, sentence: str, code: str) -> None:
         self._events.fail(sender, "", sentence, code)
+
+    def _open_web(self, decks: int) -> None:
+        """The page, OSCQuery and WebSocket, on the TCP port of the OSC door."""
+        desk = WebDesk(self._door, Tree(SPECS, decks, self._conductor.value), files())
+        own = own_names(*names(self._door.host))
+        self._door.on_http = lambda: WebConnection(desk, own)
+
+        def news(address: str, args: tuple[Value, ...], types: str | None = None, time: float | None = None) -> None:
+            desk.news(address, args, types, time)
+            if address.endswith("/file"):
+                length = float(args[1] or 0.0)
+                for verb in ("seek", "cue"):
+                    desk.limit(f"{address.removesuffix('/file')}/{verb}", length)
+
+        self._events.on_news = news
 
     def stop(self) -> None:
         """Ends the process in order."""
@@ -91,12 +115,13 @@ class Control:
         argv = self._config.engine_argv
         worker = ProcessWorker(self._config, lambda e: self._from_thread(loop, e), argv)
         self._conductor.worker = worker
-        midi = self._open_midi(loop)
+        midi, announcer = self._open_midi(loop), self._announce()
         self._take_over()
         for number, path in enumerate(self._config.files, 1):
             if path:
                 self._conductor.handle(Command(f"{ROOT}/deck/{number}/load", (path,)))
-        print(f"segue: listening on {self._door.host}:{self._door.port} (OSC, UDP and TCP)", file=sys.stderr, flush=True)
+        where, page = f"{self._door.host}:{self._door.port}", f"http://{shown(self._door.host)}:{self._door.port}"
+        print(f"segue: listening on {where} (OSC on UDP and TCP), page at {page}", file=sys.stderr, flush=True)
         gc.collect()
         gc.freeze()
         try:
@@ -104,6 +129,8 @@ class Control:
         finally:
             if midi is not None:
                 midi.close()
+            if announcer is not None:
+                announcer.close()
             worker.close()
             self._door.close()
             self._log.close()
@@ -143,6 +170,14 @@ class Control:
         door.open()
         return door
 
+    def _announce(self) -> Announcer | None:
+        if not worth_announcing(self._door.host):
+            return None
+        say = functools.partial(print, "segue:", file=sys.stderr, flush=True)
+        announcer = Announcer(self._config.client_name, self._door.host, self._door.port, say)
+        announcer.open()
+        return announcer
+
     def _from_midi(self, loop: asyncio.AbstractEventLoop, command: Command) -> None:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._conductor.handle, command)
@@ -156,6 +191,7 @@ class Control:
             for deck in range(1, self._segment.decks + 1):
                 self._events.meters(f"{ROOT}/deck/{deck}/meters", *levels(self._segment, deck))
             self._events.tick()
+            self._waveforms.tick()
             self._log.spell(LOG_LINES)
             if loop.time() >= save_at:
                 save_at = loop.time() + SAVE_S
@@ -180,7 +216,7 @@ class Control:
             self._beat = beat
             at = self._clock.time_at(grid.frame_of(beat)) + self._config.output_latency
             bar, place = divmod(beat, grid.beats_per_bar)
-            self._events.emit(f"{ROOT}/beat", place + 1, bar + 1, time=at, subscribed=True)
+            self._events.emit(f"{ROOT}/beat", place + 1, bar + 1, time=at, to=Audience.SUBSCRIBED)
 
     def _save(self) -> None:
         self._log.flush()
@@ -190,6 +226,11 @@ class Control:
             path = Path(self._config.state_file)
             path.with_suffix(".new").write_text(text)
             path.with_suffix(".new").replace(path)
+
+
+def shown(host: str) -> str:
+    """A host as a browser wants it: the local one where the server listens on all."""
+    return "localhost" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host
 
 
 def remembered(world: World) -> dict[str, object]:

@@ -170,8 +170,18 @@ Effect: TypeAlias = (
     | LoadFile
     | Transport
     | Capture
+@dataclass(frozen=True)
+class Changed:
+    """Tell every client that listens, but the sender, what it has set."""
+
+    route: str
+    address: str
+    args: tuple[Value, ...]
+
+
     | Loop
     | Reply
     | Emit
     | Fail
 )
+    | Changed

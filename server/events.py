@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from segue.server.commands import CODES, ROOT, Command, CommandError, Value
@@ -13,8 +14,27 @@ LEASE = 30.0  # seconds a client is told things without asking again
 MAX_CLIENTS = 256
 FAILURES = 20  # sentences a second to one route; more are only counted
 METER_RATE = 30.0  # Hz
+MAX_KEPT = 1024  # addresses whose last news are kept
 MAX_SENTENCE = 400  # characters; a datagram stays within one Ethernet frame
 _WINDOW = 1.0  # second over which failures are counted
+
+
+class Audience(Enum):
+    """Which of the clients with a lease."""
+
+    ALL = "all"
+    SUBSCRIBED = "subscribed"  # to meters and beats
+    WATCHING = "watching"  # waveforms
+
+    def has(self, meters: bool, waves: bool) -> bool:
+        """Whether a client that asked for these is one of them."""
+        return {Audience.ALL: True, Audience.SUBSCRIBED: meters, Audience.WATCHING: waves}[self]
+
+
+class News(Protocol):
+    """Who hears of everything that is told to all, and needs no lease."""
+
+    def __call__(self, address: str, args: tuple[Value, ...], types: str | None = None, time: float | None = None) -> None: ...
 
 
 class Send(Protocol):
@@ -30,6 +50,7 @@ class _Lease:
     target: str
     until: float
     meters: bool = False
+    waves: bool = False
 
 
 @dataclass
@@ -55,6 +76,18 @@ class Events:
         self._meters: dict[str, tuple[Value, ...]] = {}
         self._shown: dict[str, tuple[Value, ...]] = {}
         self._meters_at = float("-inf")
+        self._changed: dict[str, tuple[tuple[Value, ...], str]] = {}
+        self._last: dict[str, tuple[Value, ...]] = {}
+        self.on_news: News | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody asked for waveforms."""
+        return any(lease.waves for lease in self._leases.values())
+
+    def last(self, address: str) -> tuple[Value, ...] | None:
+        """What was told at an address last, levels too."""
+        return self._meters.get(address, self._last.get(address))
 
     @property
     def clients(self) -> int:
@@ -84,6 +117,12 @@ class Events:
         self._lease(sender).meters = on
         self.reply(sender, f"{ROOT}/subscribe", int(on))
 
+    def watch(self, sender: str, on: bool = True) -> None:
+        """Send waveforms to a sender too while its lease runs; begins one. Raises CommandError as `notify` does."""
+        self._expire()
+        self._lease(sender).waves = on
+        self.reply(sender, f"{ROOT}/waveform", int(on))
+
     def leases(self) -> list[tuple[str, str, bool]]:
         """Who listens: (sender, where it wants its answers, whether meters too), for `resume`."""
         return [(sender, lease.target, lease.meters) for sender, lease in self._leases.items()]
@@ -100,12 +139,25 @@ class Events:
         self._send(self._target(to), address, args, types, time)
 
     def emit(
-        self, address: str, *args: Value, types: str | None = None, time: float | None = None, subscribed: bool = False
+        self, address: str, *args: Value, types: str | None = None, time: float | None = None, to: Audience = Audience.ALL
     ) -> None:
-        """Send to every client with a lease, or only to those of them that subscribed; to one target once."""
+        """Send to every client with a lease, or only to those that asked for more; to one target once."""
         self._expire()
-        for target in dict.fromkeys(lease.target for lease in self._leases.values() if lease.meters or not subscribed):
+        self._tell(address, args, types, time, [lease for lease in self._leases.values() if to.has(lease.meters, lease.waves)])
+
+    def changed(self, address: str, *args: Value, by: str) -> None:
+        """Note that a sender has set a value; `tick` tells everyone else the latest."""
+        self._changed[address] = (args, by)
+
+    def _tell(
+        self, address: str, args: tuple[Value, ...], types: str | None, time: float | None, leases: Iterable[_Lease]
+    ) -> None:
+        for target in dict.fromkeys(lease.target for lease in leases):
             self._send(target, address, args, types, time)
+        if len(self._last) < MAX_KEPT or address in self._last:
+            self._last[address] = args
+        if self.on_news is not None:
+            self.on_news(address, args, types, time)
 
     def meters(self, address: str, *levels: float) -> None:
         """Note the levels at an address; `tick` sends the latest. A level that stays at zero is sent once."""
@@ -118,10 +170,17 @@ class Events:
         if now - self._meters_at < (1 - 1e-6) / METER_RATE:
             return
         self._meters_at = now
+        self._tell_changes()
         for address, levels in self._meters.items():
             if any(levels) or any(self._shown.get(address, ())):
-                self.emit(address, *levels, subscribed=True)
+                self.emit(address, *levels, to=Audience.SUBSCRIBED)
                 self._shown[address] = levels
+
+    def _tell_changes(self) -> None:
+        self._expire()
+        changes, self._changed = self._changed, {}
+        for address, (args, by) in changes.items():
+            self._tell(address, args, None, None, [lease for sender, lease in self._leases.items() if sender != by])
 
     def fail(self, to: Command | str, address: str, sentence: str, code: str) -> None:
         """Say to the sender what could not be done and why; over 20 a second are counted and said in one line."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from segue.server import verbs
 from segue.server.commands import Command, CommandError, Kind, Spec, Value, is_release
-from segue.server.effects import Effect, Emit, Fail, Gain, Gate, Panic, Play, Reply, Submit
+from segue.server.effects import Changed, Effect, Emit, Fail, Gain, Gate, Panic, Play, Reply, Submit
 from segue.server.holding import VERBS, Asked
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
 from segue.server.placing import advance, ended, said, started
@@ -64,6 +64,7 @@ class Session:
                     yield Gain(deck, at, float(value or 0.0))
                 elif spec.name == "gate":
                     yield Gate(deck, float(value or 0.0))
+            yield Changed(command.sender, spec.address.format(deck=deck), (value,))
             return
         current = self.world.deck(deck).values[spec.name] if deck is not None else self._time_value(spec.name)
         yield Reply(command.sender, spec.address.format(deck=deck), (current,))

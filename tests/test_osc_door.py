@@ -180,9 +180,14 @@ def test_tcp_framings_in_pieces(stream, piece):
 
 
 def test_http_is_refused_in_one_line_or_handed_on():
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.readline() == b"GET / HTTP/1.1\r\n"
-        writer.write(b"hello")
+    class Answer(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            assert data.startswith(b"GET / HTTP/1.1\r\n")
+            self.transport.write(b"hello")
+            self.transport.close()
 
     async def ask(door: OscDoor) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
@@ -194,7 +199,7 @@ def test_http_is_refused_in_one_line_or_handed_on():
     async def talk() -> None:
         async with opened() as (door, heard):
             assert (await ask(door)).startswith(b"HTTP/1.1 501")
-            door.on_http = answer
+            door.on_http = Answer
             assert await ask(door) == b"hello"
             assert not heard.bad
 

@@ -383,6 +383,10 @@ class ServerMethods:
         """Sends meters and beats too."""
         return self._asked("subscribe", on)
 
+    def waveform(self, on: bool | None = None) -> tuple[Any, ...]:
+        """Sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs."""
+        return self._asked("waveform", on)
+
     def meters(self) -> None:
         """Asks for the levels once, deck by deck."""
         self._action("meters")

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 from segue.server.commands import PORT, Command, Value
 from segue.server.control.packets import PacketError, decode, encode
@@ -21,7 +22,7 @@ from segue.server.control.tcp import Connection, OnHttp
 
 RECEIVE_BUFFER = 8 << 20  # bytes asked of the kernel: tens of thousands of small messages while the loop is busy
 BATCH = 64  # datagrams taken before other work of the loop has its turn
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 256  # on TCP, HTTP and WebSocket together
 _MAX_DATAGRAM = 65535
 # Not in Python's socket module; numbers of <asm-generic/socket.h>, which x86, ARM and RISC-V share.
 _SO_TIMESTAMPNS, _SO_RXQ_OVFL, _SO_RCVBUFFORCE = 35, 40, 33
@@ -34,11 +35,21 @@ class DoorError(OSError):
     """The door cannot be opened; str() is a sentence."""
 
 
+class Peer(Protocol):
+    """A client on a connection of its own."""
+
+    def write(self, packet: bytes) -> bool:
+        """Whether a packet was queued."""
+
+    def close(self) -> None:
+        """Close after what was written has left."""
+
+
 class OscDoor:
     """Receives OSC, and answers by route.
 
     on_command(command) and on_bad(sender, sentence, code) are called on the event loop and must be quick. A sender is a route for
-    `send`: "udp:HOST:PORT" or "tcp:NUMBER". Addresses are handed on as they came, patterns too.
+    `send`: "udp:HOST:PORT", or "tcp:NUMBER" for a connection. Addresses are handed on as they came, patterns too.
     """
 
     def __init__(
@@ -53,8 +64,8 @@ class OscDoor:
         self._on_command, self._on_bad = on_command, on_bad
         self._udp: socket.socket | None = None
         self._server: asyncio.Server | None = None
-        self._connections: dict[str, Connection] = {}
-        self._routes: dict[Connection, str] = {}
+        self._connections: dict[str, Peer] = {}
+        self._routes: dict[Peer, str] = {}
         self._numbers = itertools.count(1)
         self._count: Counter[str] = Counter()
         self._dropped = 0
@@ -143,15 +154,10 @@ class OscDoor:
             _log.exception("answer to %s failed", sender)
 
     def _connection(self) -> Connection:
-        def on_packet(connection: Connection, packet: bytes) -> None:
-            self._packet(self._routes[connection], packet, time.time())
+        return Connection(self.opened, self.packet, self.bad, self.closed, self.on_http)
 
-        def on_bad(connection: Connection, sentence: str) -> None:
-            self._bad(self._routes[connection], sentence)
-
-        return Connection(self._opened, on_packet, on_bad, self._closed, self.on_http)
-
-    def _opened(self, connection: Connection) -> bool:
+    def opened(self, connection: Peer) -> bool:
+        """Takes a connection in, unless there are too many."""
         if len(self._routes) >= MAX_CONNECTIONS:
             self._count["refused"] += 1
             return False
@@ -159,10 +165,23 @@ class OscDoor:
         self._routes[connection], self._connections[route] = route, connection
         return True
 
-    def _closed(self, connection: Connection) -> None:
+    def closed(self, connection: Peer) -> None:
+        """Forgets a connection."""
         route = self._routes.pop(connection, None)
         if route is not None:
             del self._connections[route]
+
+    def packet(self, connection: Peer, packet: bytes) -> None:
+        """A packet that came on a connection."""
+        self._packet(self._routes[connection], packet, time.time())
+
+    def bad(self, connection: Peer, sentence: str) -> None:
+        """What came on a connection cannot be read."""
+        self._bad(self._routes[connection], sentence)
+
+    def route(self, connection: Peer) -> str:
+        """Where `send` finds a connection."""
+        return self._routes.get(connection, "tcp:0")
 
     def _send_udp(self, route: str, packet: bytes) -> bool:
         if self._udp is None:

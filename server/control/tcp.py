@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from segue.server.control.framing import Unframer
 from segue.server.control.packets import PacketError
@@ -12,9 +11,7 @@ from segue.server.control.packets import PacketError
 MAX_UNSENT = 1 << 20  # bytes a client may leave unread before it is let go
 NOT_IMPLEMENTED = b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-_log = logging.getLogger(__name__)
-
-OnHttp = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OnHttp = Callable[[], asyncio.Protocol]  # makes who goes on with the connection
 
 
 class Connection(asyncio.Protocol):
@@ -37,7 +34,6 @@ class Connection(asyncio.Protocol):
         )
         self._unframer = Unframer()
         self._transport: asyncio.Transport | None = None
-        self._serving: asyncio.Task[None] | None = None
         self._seen = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,22 +82,9 @@ class Connection(asyncio.Protocol):
             transport.write(NOT_IMPLEMENTED)
             transport.close()
             return
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        reader.feed_data(first)
-        self._on_close(self)
+        self._on_close(self)  # before it is opened as another: a client takes one place
         self._transport = None
-        self._serving = loop.create_task(_serve(self._on_http, reader, writer))
-
-
-async def _serve(on_http: OnHttp, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        await on_http(reader, writer)
-    except Exception:  # one request must not end the server
-        _log.exception("HTTP request failed")
-    finally:
-        writer.close()
+        following = self._on_http()
+        transport.set_protocol(following)
+        following.connection_made(transport)
+        following.data_received(first)

@@ -10,7 +10,7 @@ from segue.server.control.packets import MAX_ARGS, MAX_BYTES, MAX_DEPTH, MAX_MES
 from segue.server.events import FAILURES, LEASE, MAX_CLIENTS
 
 _MADE = "<!-- made by `python -m segue.server.projections`; the table is server/commands.py -->\n"
-_TYPES = {"i": "int", "f": "float", "s": "string", "b": "0 or 1", "h": "int64", "d": "double"}
+_TYPES = {"i": "int", "f": "float", "s": "string", "b": "0 or 1", "h": "int64", "d": "double", "B": "blob"}
 
 _OSC_HEAD = f"""# OSC
 
