@@ -239,6 +239,13 @@ SPECS: tuple[Spec, ...] = (
         reply="subscribe",
         returns=(Arg("on", "i", "1 or 0"),),
     ),
+    _action(
+        "waveform",
+        "sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs",
+        (Arg("on", "b", "1 or 0", default=True),),
+        reply="waveform",
+        returns=(Arg("on", "i", "1 or 0"),),
+    ),
     _action("meters", "asks for the levels once, deck by deck"),
     _action("jobs", "asks for all jobs that are not over", reply="job"),
     _action("dump_osc", "prints every message that arrives", (Arg("on", "b", "1 or 0", default=True),)),
@@ -250,13 +257,6 @@ SPECS: tuple[Spec, ...] = (
     _event(
         f"{ROOT}/fail",
         "something could not be done",
-    _action(
-        "waveform",
-        "sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs",
-        (Arg("on", "b", "1 or 0", default=True),),
-        reply="waveform",
-        returns=(Arg("on", "i", "1 or 0"),),
-    ),
         (Arg("address", "s", "what was asked"), Arg("sentence", "s", "why not"), Arg("code", "i", "number of the reason")),
     ),
     _event(
@@ -336,6 +336,17 @@ SPECS: tuple[Spec, ...] = (
             Arg("beats", "i", "beats a bar", "beat"),
         ),
     ),
+    _event(f"{_DECK}/file", "the file of a file deck", (Arg("path", "s", "file"), Arg("sec", "f", "length", "s"))),
+    _event(
+        f"{ROOT}/beat", "a beat, sent ahead with its time as the bundle's tag", (Arg("beat", "i", "beat"), Arg("bar", "i", "bar"))
+    ),
+    _event(
+        f"{ROOT}/engine", "state of the engine", (Arg("state", "s", "starting ready busy down"), Arg("sentence", "s", "more"))
+    ),
+)
+
+# Numbers sent in /segue/fail, by code word: stable, only ever added to.
+CODES: Mapping[str, int] = {
     "unknown-address": 1,
     "bad-argument": 2,
     "no-such-deck": 3,

@@ -26,21 +26,23 @@ from segue.server.control.desk import WebDesk, files, names
 from segue.server.control.discovery import Announcer, worth_announcing
 from segue.server.control.http import WebConnection, own_names
 from segue.server.control.midi import MidiDoor
-from segue.server.control.oscquery import Tree
 from segue.server.control.osc import DoorError, OscDoor
+from segue.server.control.oscquery import Tree
+from segue.server.effects import Source
 from segue.server.events import Audience, Events
 from segue.server.jobs import WorkerEvent
 from segue.server.reports import JOB_TYPES, levels
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.state import World
+from segue.server.sync.beats import Beats
+from segue.server.sync.sources import Sources
 from segue.server.waveform import Waveforms
 from segue.server.worker import ProcessWorker
 
 TICK_S = 0.004
 SAVE_S = 0.2
 LOG_LINES = 16  # spelled out at a tick
-BEAT_AHEAD_S = 0.1  # beats are told so long before they fall
 LOCK_S = 0.5  # the clock is watched for so long before the door opens
 LOST = "the control process ended while this was being made; ask again"
 
@@ -75,7 +77,9 @@ class Control:
         self._open_web(segment.decks)
         self._stopped = asyncio.Event()
         self._saved = ""
-        self._beat = -1
+        self._beats = Beats()
+        self._sources = Sources(self._clock, config.output_latency)
+        self._conductor.sources = self._sources
         self._parent = os.getppid()
 
     def _command(self, command: Command) -> None:
@@ -117,6 +121,7 @@ class Control:
         self._conductor.worker = worker
         midi, announcer = self._open_midi(loop), self._announce()
         self._take_over()
+        self._conductor.take_tempo_from(Source(self._conductor.session.world.sync.source))
         for number, path in enumerate(self._config.files, 1):
             if path:
                 self._conductor.handle(Command(f"{ROOT}/deck/{number}/load", (path,)))
@@ -129,6 +134,7 @@ class Control:
         finally:
             if midi is not None:
                 midi.close()
+            self._sources.close()
             if announcer is not None:
                 announcer.close()
             worker.close()
@@ -165,6 +171,7 @@ class Control:
             ports=self._config.midi or ".*",
             api="jack" if "JACK" in self._segment.sentence else None,
             decks=self._segment.decks,
+            on_clock=self._sources.feed,
             say=lambda sentence: print(f"segue: {sentence}", file=sys.stderr, flush=True),
         )
         door.open()
@@ -210,11 +217,8 @@ class Control:
 
     def _tell_beat(self) -> None:
         grid = self._conductor.session.world.grid
-        ahead = self._segment.frame + round(BEAT_AHEAD_S * grid.rate)
-        beat = int(grid.beat_at(ahead) // 1)
-        if beat > self._beat:
-            self._beat = beat
-            at = self._clock.time_at(grid.frame_of(beat)) + self._config.output_latency
+        for beat, frame in self._beats.due(grid, self._segment.frame):
+            at = self._clock.time_at(frame) + self._config.output_latency
             bar, place = divmod(beat, grid.beats_per_bar)
             self._events.emit(f"{ROOT}/beat", place + 1, bar + 1, time=at, to=Audience.SUBSCRIBED)
 
@@ -239,6 +243,7 @@ def remembered(world: World) -> dict[str, object]:
         "bpm": world.grid.bpm,
         "beats_per_bar": world.grid.beats_per_bar,
         "origin": world.grid.origin,
+        "source": world.sync.source,
         "next_job": world.next_job,
         "next_play": world.next_play,
         "jobs": [(t.number, t.job.deck, t.job.verb, t.route, t.address) for t in world.pending()],
@@ -257,6 +262,7 @@ def restore(world: World, path: str) -> Left:
     try:
         data = json.loads(Path(path).read_text())
         world.grid = Grid(world.rate, data["bpm"], data["beats_per_bar"], data["origin"])
+        world.sync.source = data["source"]
         world.next_job, world.next_play = data["next_job"] + 1, data["next_play"] + 64
         for deck, kept in zip(world.decks, data["decks"], strict=False):
             deck.values.update(kept["values"])

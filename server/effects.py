@@ -148,6 +148,15 @@ class Emit:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """Tell every client that listens, but the sender, what it has set."""
+
+    route: str
+    address: str
+    args: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
 class Fail:
     """Say to a sender why something was not done."""
 
@@ -170,18 +179,9 @@ Effect: TypeAlias = (
     | LoadFile
     | Transport
     | Capture
-@dataclass(frozen=True)
-class Changed:
-    """Tell every client that listens, but the sender, what it has set."""
-
-    route: str
-    address: str
-    args: tuple[Value, ...]
-
-
     | Loop
     | Reply
     | Emit
+    | Changed
     | Fail
 )
-    | Changed
