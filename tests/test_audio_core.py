@@ -346,6 +346,31 @@ def test_the_gate_opens_at_once_and_closes_after_its_hold(compiled: bool) -> Non
         assert not s.gate_open(0)
 
 
+def test_a_deck_that_fell_back_to_its_loop_is_dry_again_when_the_performer_plays(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        s.write_slot(0, A, 0, noise(18, 4000, 2))
+        s.publish_slot(0, A, 1, 0, 4000, 3000, 0, Policy.LADDER)
+        s.publish_loop(0, noise(19, 1000, 2), 0)
+        s.push(Command.play(0, Source.SLOT_A, 0, 0))
+        silence = np.zeros((4, 64 * 100), np.float32)
+        drive(s, core, silence)
+        assert s.deck_state(0).source is Source.LOOP
+        x = noise(20, 64 * 100)
+        x[2:] = 0.0  # deck 2 hears nothing
+        out = drive(s, core, x)
+        assert s.deck_state(0).source is Source.DRY
+        fade = 64 + s.header.fade_frames
+        np.testing.assert_array_equal(out[:, fade:], x[:2, fade:])
+
+
+def test_a_loop_that_was_asked_for_stays_though_the_performer_plays(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        s.publish_loop(0, noise(19, 1000, 2), 0)
+        s.push(Command.play(0, Source.LOOP, 0, 0))
+        drive(s, core, noise(20, 64 * 100))
+        assert s.deck_state(0).source is Source.LOOP
+
+
 def test_meters_say_what_is_there(compiled: bool) -> None:
     with stream(compiled) as (s, core):
         x = np.full((4, 64), 0.25, np.float32)

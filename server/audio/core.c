@@ -109,6 +109,7 @@ static void ramp_begin(segue_ramp *r, int64_t frame, double to, int64_t length)
 /* Sources. */
 
 static int is_slot(uint32_t v) { return v == VOICE_SLOT_A || v == VOICE_SLOT_B; }
+static int is_loop(uint32_t v) { return v == VOICE_LOOP_0 || v == VOICE_LOOP_0 + 1; }
 
 static uint32_t source_of(uint32_t v)
 {
@@ -171,6 +172,7 @@ static int leave_slot(segue_header *h, uint32_t deck, int64_t frame)
     const segue_slot *s;
     uint32_t to;
     int64_t fade;
+    int fallen = 1; /* by the ladder: the performer takes over again by playing */
     if (!is_slot(d->to)) return 0;
     s = &d->seen[d->to - VOICE_SLOT_A];
     memset(&note, 0, sizeof note);
@@ -189,12 +191,14 @@ static int leave_slot(segue_header *h, uint32_t deck, int64_t frame)
         note.op = OP_EXIT;
         note.frame = s->exit_frame;
         fade = least(s->exit_fade, s->last - frame);
+        fallen = s->policy == EXIT_LADDER;
         if (s->policy == EXIT_DRY) to = VOICE_DRY;
         if (s->policy == EXIT_SILENCE) to = VOICE_SILENCE;
         if (s->policy == EXIT_LOOP && loop_voice(d) != VOICE_SILENCE) to = loop_voice(d);
         if (s->policy == EXIT_SLOT_OTHER && holds(other, frame)) to = VOICE_SLOT_A + (VOICE_SLOT_B - d->to);
     }
     fade_to(h, d, frame, to, fade, s->curve);
+    d->until_gate = fallen && is_loop(to);
     d->take = is_slot(to) ? d->seen[to - VOICE_SLOT_A].take : 0;
     log_applied(h, &note, frame, source_of(to), APPLIED);
     return 1;
@@ -214,7 +218,7 @@ static uint32_t play(segue_header *h, const segue_command *c, int64_t frame)
         status = REDIRECTED;
     }
     if (to != d->to || frame - d->fade_start < d->fade_length) fade_to(h, d, frame, to, c->fade, c->curve);
-    d->until_gate = 0;
+    d->until_gate = status == REDIRECTED && is_loop(to);
     d->take = status == REDIRECTED ? 0 : c->take;
     log_applied(h, c, frame, source_of(to), status);
     return status;

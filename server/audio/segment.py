@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 FADE_S = 0.005  # seconds: fade of a panic, and of an exit that had no time for its own
 GATE_DBFS = -50.0
-GATE_HOLD_S = 0.3
+GATE_HOLD_S = 0.05  # after a hit; a wrong guess between two hits is put right by the next, which brings dry back
 PATIENCE_S = 0.05  # a writer that died half-way leaves its sequence odd; readers then take what is there
 FAR_PAST = -(2**62)
 
@@ -350,7 +350,7 @@ class Segment:
         return DeckState(frame, source, fading, d.take, bool(d.gate_open), Tape(tape.kind), tape.file, tape.position + moving)
 
     def gate_open(self, deck: int) -> bool:
-        """Whether the input was above its gate within the last 300 ms; any."""
+        """Whether the input was above its gate within the last 50 ms; any."""
         return bool(self._deck(deck).gate_open)
 
     def silent_frames(self, deck: int) -> int:

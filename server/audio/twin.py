@@ -199,7 +199,7 @@ class Twin:
             to, status = _ladder(d, frame), Status.REDIRECTED
         if to != d.to or frame - d.fade_start < d.fade_length:
             self._fade_to(d, frame, to, c.fade, c.curve)
-        d.until_gate = 0
+        d.until_gate = status == Status.REDIRECTED and to in (LOOP_0, LOOP_0 + 1)
         d.take = 0 if status == Status.REDIRECTED else c.take
         self._note(c, frame, _source(to), status)
 
@@ -237,13 +237,14 @@ class Twin:
         s, to = d.seen[d.to - SLOT_A], _ladder(d, frame)
         if not _holds(s, frame):
             h.counters.underruns += 1
-            note.op, fade = Op.UNDERRUN, h.fade_frames
+            note.op, fade, fallen = Op.UNDERRUN, h.fade_frames, True
         else:
             if frame < min(s.exit_frame, s.last - s.exit_fade):
                 return False
             note.op, note.frame, fade = Op.EXIT, s.exit_frame, min(s.exit_fade, s.last - frame)
-            to = self._exit(d, s.policy, frame, to)
+            to, fallen = self._exit(d, s.policy, frame, to), s.policy == Policy.LADDER
         self._fade_to(d, frame, to, fade, s.curve)
+        d.until_gate = fallen and to in (LOOP_0, LOOP_0 + 1)
         d.take = d.seen[to - SLOT_A].take if to in (SLOT_A, SLOT_B) else 0
         self._note(note, frame, _source(to), Status.APPLIED)
         return True
