@@ -15,7 +15,7 @@ from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_
 from segue.engine.guidance import REGIMES, enter
 from segue.engine.level import Level, level_step_db
 from segue.engine.models.spec import Model
-from segue.engine.paper import XI, levels, xi_at
+from segue.engine.paper import levels, xi_at
 from segue.engine.protocols import Embedder
 from segue.engine.request import CancelledError, EngineError, Piece, Request
 from segue.engine.samplers import sampler
@@ -128,8 +128,8 @@ class Engine:
             raise ValueError(f"regime: got {request.regime!r}; one of {', '.join(REGIMES)}")
         if "classes" in task.needs and (self._classifier is None or request.classes is None):
             raise ValueError(f"{task.name}: needs a classifier and classes, this model brings none; use the task style")
-        if not 0 <= request.xi < float("inf"):
-            raise ValueError(f"xi: got {request.xi:g}; a number from 0 on, {XI:g} is usual")
+        if not 0 <= self._xi(request) < float("inf"):
+            raise ValueError(f"xi: got {self._xi(request):g}; a number from 0 on, {self.model.spec.xi:g} is usual")
         return task
 
     def _windows(self, run: _Run, parts: Parts) -> Iterator[Piece]:
@@ -179,11 +179,14 @@ class Engine:
             denoiser,
             problem.to(getattr(denoiser, "device", "cpu")),
             levels(request.steps, problem.t_T),
-            xi=xi_at(request.xi, request.steps),
+            xi=xi_at(self._xi(request), request.steps),
             generator=noise.generator(request.seed, number, 1),
             on_step=told,
         )
         return x_0[..., window.left : window.left + window.new].cpu()
+
+    def _xi(self, request: Request) -> float:
+        return self.model.spec.xi if request.xi is None else request.xi
 
     @staticmethod
     def _stop(run: _Run) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from segue.engine.paper import XI
-
 
 class EngineError(ValueError):
     """A request that cannot be carried out, as one sentence."""
@@ -27,7 +25,7 @@ class Request:
     will be, for a transition the first track's own future, for a loop the phrase itself. middle_right: the second track over
     the middle. right: what follows t0 + new_frames. style: audio whose style is wanted. classes: for the task classify,
     `[1, m]` in [0, 1].
-    xi is quoted at 50 steps and scaled to `steps`. tail: latent frames that the tail regime guides.
+    xi is quoted at 50 steps and scaled to `steps`; None is the model's own. tail: latent frames that the tail regime guides.
     """
 
     task: str
@@ -42,7 +40,7 @@ class Request:
     seed: int = 0
     sampler: str = "ddim"
     regime: str = "clean"
-    xi: float = XI
+    xi: float | None = None
     tail: int = 8
     parameters: Mapping[str, float] = field(default_factory=dict)
     match_level: bool = True

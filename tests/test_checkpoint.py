@@ -97,7 +97,7 @@ def test_a_cut_file_and_a_foreign_file_are_refused(tmp_path: Path, parts: tuple[
 
 def test_another_family_is_named(tmp_path: Path, parts: tuple[LiveCodec, Dit]) -> None:
     path = written(tmp_path, parts, "fp16", replace(SPEC, family="wavelet-flow"))
-    with pytest.raises(CheckpointError, match="of family 'wavelet-flow', this engine loads .*latent-dit.*; install the package"):
+    with pytest.raises(CheckpointError, match=r"of family 'wavelet-flow', this engine loads .*latent-dit.*; install the package"):
         load(path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segue.engine.models.carry import carried_v
+from segue.engine.models.differentiable import Differentiable
 
 ROPE_BASE = 10_000.0  # Su et al. 2021
 TIME_SCALE = 1000.0  # t in [0, 1] spread over the usual range of sinusoidal features
@@ -46,7 +46,7 @@ class DitSpec:
             raise ValueError(f"DitSpec: kernel {self.kernel} has no middle; choose an odd number, or 0 for none")
 
 
-class Dit(nn.Module):
+class Dit(Differentiable):
     """v_theta(x_t, t) with one noise level a frame; implements `Denoiser`.
 
     A frame at t = 0 is context: the network is told so by a further input channel, made from t alone.
@@ -98,18 +98,6 @@ class Dit(nn.Module):
         """v_theta(x_t, t), of the shape and type of x_t."""
         out: Tensor = self(x_t, t, cond).to(x_t.dtype)
         return carried_v(out, x_t, t, self.spec.carried) if self.spec.carried else out
-
-    def vjp(self, x_t: Tensor, t: Tensor, g: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(v, J_v^T g) by one forward and one backward pass; no gradient reaches the weights."""
-        v, pull = self.pullback(x_t, t, cond)
-        return v, pull(g)
-
-    def pullback(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """(v, g -> J_v^T g): for a g that is known only once v is."""
-        with torch.enable_grad():
-            x = x_t.detach().requires_grad_(True)
-            v = self.v(x, t, cond)
-        return v.detach(), lambda g: torch.autograd.grad(v, x, g, retain_graph=True)[0]
 
 
 class TimeEmbedding(nn.Module):

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from segue.engine.models.spec import ModelSpec
 
 GROUP = "segue.models"
-BUILT_IN = {"latent-dit": "segue.engine.models.live:FAMILY"}
+BUILT_IN = {
+    "latent-dit": "segue.engine.models.live:FAMILY",
+    "paper-latent": "segue.engine.models.paper_latent:FAMILY",
+    "paper-waveform": "segue.engine.models.paper_waveform:FAMILY",
+}
 C = TypeVar("C")
 D = TypeVar("D")
 

@@ -113,6 +113,18 @@ def prior_tilt(spec: CodecSpec) -> Tensor:
     return PRIOR_LEVEL - torch.log1p(torch.linspace(0, spec.rate / 2, spec.bins) / PRIOR_CORNER)
 
 
+def check_audio(audio: Tensor, hop: int) -> None:
+    """Raises `ValueError` unless audio is `[B, 2, T * hop]`."""
+    if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[-1] % hop or not audio.shape[-1]:
+        raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {hop}]: cut it to whole frames")
+
+
+def check_latents(z: Tensor, latent_dim: int) -> None:
+    """Raises `ValueError` unless z is `[B, latent_dim, T]`."""
+    if z.ndim != 3 or z.shape[1] != latent_dim or not z.shape[-1]:
+        raise ValueError(f"latents of shape {tuple(z.shape)}, allowed [B, {latent_dim}, T]: give T > 0 frames")
+
+
 class Block(nn.Module):
     """ConvNeXt block on `[B, T, C]`: depthwise convolution over time, normalisation and MLP over channels."""
 
@@ -301,8 +313,7 @@ class LiveCodec(nn.Module):
 
         Raises `ValueError` for another number of channels or a length that is no multiple of `hop`.
         """
-        if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[-1] % self.hop or not audio.shape[-1]:
-            raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {self.hop}]: cut it to whole frames")
+        check_audio(audio, self.hop)
         mean, _ = self.encoder(audio)
         z: Tensor = ((mean - self.mean) / self.std).transpose(1, 2)
         return z
@@ -319,8 +330,7 @@ class LiveCodec(nn.Module):
 
         Deterministic: equal latents at equal offsets sound equal. Raises `ValueError` for another number of channels.
         """
-        if z.ndim != 3 or z.shape[1] != self.latent_dim or not z.shape[-1]:
-            raise ValueError(f"latents of shape {tuple(z.shape)}, allowed [B, {self.latent_dim}, T]: give T > 0 frames")
+        check_latents(z, self.latent_dim)
         return self.decode_with(z, self.noise_at(frame_offset, z.shape[-1]))
 
     def decode_with(self, z: Tensor, noise: Tensor) -> Tensor:

@@ -1,0 +1,320 @@
+"""The paper's two models: sizes as printed, windowed codecs, gradients, and the small ones from a file through every task."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segue.engine import checkpoint
+from segue.engine.backends import known_answer_error, make
+from segue.engine.engine import Engine, Request
+from segue.engine.guidance import enter, on_x_0_hat
+from segue.engine.models.families import build_codec, build_denoiser, families, presets
+from segue.engine.models.paper_dit import PaperDit, PaperDitSpec, relative_index
+from segue.engine.models.paper_vae import LAYERS, STRIDE, PaperVae, PaperVaeSpec
+from segue.engine.models.spec import ModelSpec
+from segue.engine.models.unet1d import Unet1d, UnetSpec
+from segue.engine.paper import XI, XI_WAVEFORM
+from segue.engine.protocols import Codec, Denoiser
+from segue.engine.task import Sources
+from segue.engine.tasks import tasks
+
+RATE = 44_100
+FAMILIES = ("paper-latent", "paper-waveform")
+TINY_DIT = PaperDitSpec(channels=6, width=32, layers=2, heads=2, clip=5)
+TINY_UNET = UnetSpec(channels=6, width=8, multipliers=(1, 2, 2), blocks=1, attention=1, heads=2, groups=4)
+TINY_VAE = PaperVaeSpec(latent_dim=6, width=4, widest=16, expansion=2)
+
+
+def noise(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def woken(module: nn.Module, std: float = 0.2) -> Any:
+    """A module whose zero-initialised gates are open, as after training."""
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=std)
+    return module.double().eval().requires_grad_(False)
+
+
+def tiny(family: str) -> Any:
+    return woken(PaperDit(TINY_DIT) if family == "paper-latent" else Unet1d(TINY_UNET))
+
+
+@lru_cache(maxsize=4)
+def counted(name: str) -> tuple[int, int]:
+    """Parameters of a preset's denoiser and codec, on the meta device."""
+    with torch.device("meta"):
+        parts = build_denoiser(presets()[name])[0], build_codec(presets()[name])[0]
+    assert all(p.is_meta for part in parts for p in part.parameters())
+    return sum(p.numel() for p in parts[0].parameters()), sum(p.numel() for p in parts[1].parameters())
+
+
+def test_the_latent_model_has_0_93_billion_parameters() -> None:
+    spec = presets()["paper-latent"]
+    assert isinstance(spec.denoiser, PaperDitSpec)
+    assert (spec.denoiser.layers, spec.denoiser.width) == (32, 1536)
+    assert (spec.hop, spec.window_frames) == (128, 2032)
+    denoiser, codec = counted("paper-latent")
+    assert abs(denoiser / 1e9 - 1) <= 0.1
+    assert denoiser == 927_171_872
+    assert codec == 27_392_002
+
+
+def test_the_waveform_model_has_440_million_parameters_within_10_per_cent() -> None:
+    spec = presets()["paper-waveform"]
+    assert (spec.hop, spec.codec.latent_dim, spec.window_s) == (16, 64, 11.9)
+    denoiser, codec = counted("paper-waveform")
+    assert abs(denoiser / 440e6 - 1) <= 0.1
+    assert denoiser == 445_354_816
+    assert codec == 0
+
+
+def test_the_step_of_the_guidance_is_each_models_own() -> None:
+    assert [presets()[name].xi for name in FAMILIES] == [XI, XI_WAVEFORM]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_are_denoisers_of_one_level_a_window(family: str) -> None:
+    denoiser = tiny(family)
+    assert isinstance(denoiser, Denoiser)
+    assert not denoiser.per_frame_t
+    with pytest.raises(ValueError, match=r"one level a window; use the regime guided"):
+        denoiser.v(noise(1, 6, 8), torch.ones(1, 8).double())
+    with pytest.raises(ValueError, match="cond: got 3 values, this model takes none"):
+        denoiser.v(noise(1, 6, 8), torch.ones(1).double(), torch.ones(1, 3))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_untrained_network_answers_zero(family: str) -> None:
+    fresh = PaperDit(TINY_DIT) if family == "paper-latent" else Unet1d(TINY_UNET)
+    assert not fresh.v(torch.randn(2, 6, 12), torch.rand(2)).any()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("frames", [1, 12, 13])
+def test_any_number_of_frames_has_its_answer_and_items_do_not_meet(family: str, frames: int) -> None:
+    denoiser, x, t = tiny(family), noise(3, 6, frames), torch.tensor([0.2, 0.7, 1.0]).double()
+    v = denoiser.v(x, t)
+    assert v.shape == x.shape
+    torch.testing.assert_close(v[1:2], denoiser.v(x[1:2], t[1:2]))
+    assert (v - denoiser.v(x, t.flip(0))).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_vjp_equals_finite_differences(family: str) -> None:
+    denoiser, x, t, g, step = tiny(family), noise(2, 6, 13), torch.tensor([0.3, 0.9]).double(), noise(2, 6, 13, seed=4), 1e-6
+    with torch.no_grad():
+        v, pulled = denoiser.vjp(x, t, g)
+    torch.testing.assert_close(v, denoiser.v(x, t))
+    direction = noise(2, 6, 13, seed=5)
+    moved = (denoiser.v(x + step * direction, t) - denoiser.v(x - step * direction, t)) / (2 * step)
+    torch.testing.assert_close((g * moved).sum(), (pulled * direction).sum(), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("regime", ["clean", "guided", "tail"])
+def test_guidance_reaches_target_frames_in_every_regime(family: str, regime: str) -> None:
+    """One level a window, so every regime is the guided one, and Table 2's x_T applies as printed."""
+    denoiser, x = tiny(family), noise(1, 6, 24)
+    problem = enter(tasks()["infill"].problem(Sources(x, 8, 8), noise(1, 6, 24, seed=2)), regime, denoiser)
+    assert problem.clean is None
+    _, gradient = on_x_0_hat(denoiser, problem, problem.x_T, problem.at(0.6))
+    assert gradient[..., 8:16].abs().min() > 0
+
+
+def test_attention_knows_distances_up_to_the_clip_and_no_places() -> None:
+    index = relative_index(9, 3, torch.device("cpu"))
+    assert index[4].tolist() == [0, 0, 1, 2, 3, 4, 5, 6, 6]
+    dit, x, t = tiny("paper-latent"), noise(1, 6, 12), torch.full((1,), 0.5).double()
+    flat = replace(TINY_DIT, clip=0)
+    assert (dit.v(x.flip(-1), t).flip(-1) - dit.v(x, t)).abs().max() > 1e-6  # before differs from after
+    same = woken(PaperDit(flat))
+    torch.testing.assert_close(same.v(x.flip(-1), t).flip(-1), same.v(x, t))  # without distances it does not
+
+
+def test_the_vae_has_eight_layers_a_side_and_a_stride_of_128() -> None:
+    vae = woken(PaperVae(TINY_VAE))
+    assert isinstance(vae, Codec)
+    assert (LAYERS, STRIDE, len(vae.encoder.layers), len(vae.decoder.layers)) == (8, 128, 8, 8)
+    assert (len(vae.encoder.downs), len(vae.decoder.ups)) == (7, 7)
+    z = vae.encode(noise(2, 2, 128 * 3))
+    assert z.shape == (2, 6, 3)
+    assert vae.decode(z).shape == (2, 2, 128 * 3)
+
+
+def test_a_windowed_decode_and_encode_equal_the_whole() -> None:
+    vae, frames, first, last = woken(PaperVae(TINY_VAE)), 60, 25, 31
+    z, reach = noise(1, 6, frames), vae.receptive_frames
+    part = vae.decode(z[..., first - reach : last + reach])[..., reach * 128 : -reach * 128]
+    torch.testing.assert_close(part, vae.decode(z)[..., first * 128 : last * 128], rtol=0, atol=1e-10)
+    audio, reach = noise(1, 2, frames * 128), vae.encoder_receptive_frames
+    cut = vae.encode(audio[..., (first - reach) * 128 : (last + reach) * 128])[..., reach:-reach]
+    torch.testing.assert_close(cut, vae.encode(audio)[..., first:last], rtol=0, atol=1e-10)
+
+
+def test_the_reach_is_no_wider_than_it_must_be() -> None:
+    """Within 2 frames of what a decoded sample really depends on."""
+    vae, z = woken(PaperVae(TINY_VAE)), noise(1, 6, 60).requires_grad_()
+    vae.decode(z)[..., 30 * 128 : 31 * 128].sum().backward()
+    touched = z.grad.abs().sum((0, 1)).nonzero().flatten()
+    assert vae.receptive_frames - 2 <= 30 - int(touched.min()) <= vae.receptive_frames
+    assert vae.receptive_frames - 2 <= int(touched.max()) - 30 <= vae.receptive_frames
+
+
+def small(family: str) -> ModelSpec:
+    """The reduced preset, with a shorter window."""
+    return replace(presets()[f"{family}-small"], window_s=0.8)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model file of each reduced preset; not trained, but with every gate open."""
+    folder, made = tmp_path_factory.mktemp("models"), {}
+    for family in FAMILIES:
+        codec, denoiser = build_codec(small(family))[0], build_denoiser(small(family))[0]
+        torch.manual_seed(1)
+        for parameter in denoiser.parameters():
+            nn.init.normal_(parameter, std=0.02)
+        made[family] = folder / f"{family}.safetensors"
+        checkpoint.save(made[family], small(family), codec, denoiser)
+    return made
+
+
+def music(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    return np.asarray(0.1 * np.sin(2 * np.pi * (220 + 50 * seed) * t) + 0.03 * rng.standard_normal((2, len(t))), np.float32)
+
+
+def request(task: str, seconds: float = 0.25) -> Request:
+    left, middle, right = music(0.9), music(seconds, 1), music(0.9, 2)
+    sources: dict[str, dict[str, Any]] = {
+        "continuation": {"left": left},
+        "infill": {"left": left, "right": right},
+        "regenerate": {"left": left, "middle": middle, "right": right},
+        "renoise": {"left": left, "middle": middle, "right": right},
+        "transition": {"left": left, "middle": middle, "middle_right": music(seconds, 2), "right": right},
+        "loop": {"middle": middle},
+        "style": {"left": left, "style": right},
+        "generate": {},
+    }
+    return Request(task, middle.shape[1], steps=2, **sources[task])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_small_model_plays_every_task_from_a_file(family: str, files: dict[str, Path]) -> None:
+    engine = Engine(make("eager", checkpoint.load(files[family])))
+    for task in ("continuation", "infill", "regenerate", "renoise", "transition", "loop", "style", "generate"):
+        asked = request(task)
+        takes = [engine.take(replace(asked, seed=seed, xi=xi)) for seed, xi in ((1, None), (2, None))]
+        for take in takes:
+            assert take.shape == (2, asked.new_frames)
+            assert np.isfinite(take).all()
+            assert take.std() > 1e-4
+        assert np.abs(takes[0] - takes[1]).max() > 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_xi_makes_another_take_and_none_is_the_models_own(family: str, files: dict[str, Path]) -> None:
+    model = checkpoint.load(files[family])
+    engine, asked = Engine(make("eager", model)), request("infill")
+    own, said, none, more = (engine.take(replace(asked, xi=xi)) for xi in (None, model.spec.xi, 0.0, 1.0))
+    assert own.tobytes() == said.tobytes()
+    assert np.abs(own - none).max() > 0
+    assert np.abs(more - none).max() > 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_file_says_what_it_holds_and_answers_alike(family: str, files: dict[str, Path]) -> None:
+    model, info = checkpoint.load(files[family]), checkpoint.info(files[family])
+    assert model.spec == small(family)
+    assert (info.family, info.hop, info.latent_dim) == (family, model.codec.hop, model.codec.latent_dim)
+    assert info.weights == str(files[family])
+    half = checkpoint.load(files[family])
+    assert known_answer_error(make("eager", model), make("eager", half)) == 0
+
+
+def test_a_denoiser_of_another_family_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    spec = replace(small("paper-latent"), denoiser=small("paper-waveform").denoiser)
+    model = checkpoint.load(files["paper-latent"])
+    assert isinstance(model.codec, nn.Module)
+    assert isinstance(model.denoiser, nn.Module)
+    checkpoint.save(tmp_path / "mixed.safetensors", spec, model.codec, model.denoiser)
+    with pytest.raises(checkpoint.CheckpointError, match=r"specification cannot be read .*unknown key"):
+        checkpoint.load(tmp_path / "mixed.safetensors")
+
+
+def test_the_paper_models_are_listed() -> None:
+    rows = {row.name: row for row in checkpoint.list_models()}
+    assert set(FAMILIES) <= set(families().found)
+    for family in FAMILIES:
+        for name in (family, f"{family}-small"):
+            assert rows[name].family == family
+            assert rows[name].weights is None
+            assert rows[name].sample_rate == RATE
+    assert (rows["paper-latent"].hop, rows["paper-latent"].latent_dim) == (128, 32)
+    assert (rows["paper-waveform"].hop, rows["paper-waveform"].codec_parameters) == (16, 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_render_plays_the_small_model(
+    family: str, files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from segue.server.cli import main
+
+    soundfile.write(tmp_path / "in.wav", music(1.5).T, RATE)
+    (tmp_path / "score.yaml").write_text(yaml.safe_dump([{"at": 1.0, "send": ["/segue/deck/1/continue", "sec", 0.3]}]))
+    words = ["render", "in.wav", "out.wav", "--score", "score.yaml", "--model", str(files[family]), "--tail", "1.5"]
+    words = [str(tmp_path / word) if word.endswith((".wav", ".yaml")) else word for word in words]
+    assert main([*words, "--cost", "0.1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [take["verb"] for take in report["takes"]] == ["continue"]
+    assert report["takes"][0]["frames"] > 0.2 * RATE
+
+
+def test_a_broken_family_is_named(monkeypatch: pytest.MonkeyPatch, files: dict[str, Path]) -> None:
+    from segue.engine.models import families as home
+
+    monkeypatch.setitem(home.BUILT_IN, "paper-latent", "segue.engine.models.paper_latent:NAME")
+    with pytest.raises(checkpoint.CheckpointError, match=r"'paper-latent' of .* does not load: TypeError"):
+        checkpoint.load(files["paper-latent"])
+    assert "paper-waveform" in presets()
+
+
+def test_parts_that_keep_no_contract_are_refused() -> None:
+    spec = presets()["paper-latent-small"]
+    from segue.engine.models import families as home
+
+    wrong = replace(families()["paper-latent"], codec=lambda _: nn.Identity(), denoiser=lambda _: nn.Identity())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home, "families", lambda: {"paper-latent": wrong})
+        with pytest.raises(TypeError, match="Identity is no Codec"):
+            build_codec(spec)
+        with pytest.raises(TypeError, match="Identity is no Denoiser"):
+            build_denoiser(spec)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "sentence"),
+    [
+        (PaperDitSpec, {"width": 100, "heads": 24}, "choose a multiple of heads"),
+        (UnetSpec, {"width": 100}, "choose a width that is a multiple of both"),
+        (UnetSpec, {"kernel": 4}, "an odd kernel"),
+    ],
+)
+def test_impossible_sizes_are_refused(kind: type, sizes: dict[str, int], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        kind(**sizes)
