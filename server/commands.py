@@ -104,6 +104,7 @@ class Command:
 
 QUANTS = ("off", "1/4", "beat", "bar", "2bar", "4bar", "8bar", "loop")
 REGIMES = ("clean", "guided", "tail")
+TEMPO_SOURCES = ("internal", "tap", "midi", "link", "audio")
 
 _LENGTH = (
     Arg("beats", "f", "length of the new audio in beats", "beat", 0.25, 256),
@@ -199,8 +200,18 @@ SPECS: tuple[Spec, ...] = (
     _value(f"{_DECK}/xfade", "crossfade of verbs that do not say", _COMMON[5]),
     _value(f"{_DECK}/beats", "length of verbs that do not say", Arg("beats", "f", "length", "beat", 0.25, 256, 8.0)),
     # time
-    _value(f"{ROOT}/tempo", "tempo of the internal clock", Arg("bpm", "f", "tempo", "BPM", 20, 300, 120.0)),
+    _value(f"{ROOT}/tempo", "tempo; where it comes from elsewhere it cannot be set", Arg("bpm", "f", "tempo", "BPM", 20, 300, 120.0)),
     _value(f"{ROOT}/meter", "beats a bar", Arg("beats", "i", "beats", "beat", 1, 32, 4)),
+    _value(
+        f"{ROOT}/sync/source",
+        "where tempo and beats come from; a change moves no beat, the grid goes over to the new source's beats",
+        Arg("source", "s", "own clock, taps, MIDI clock, Link, or the music on deck 1", choices=TEMPO_SOURCES, default="internal"),
+    ),
+    _value(
+        f"{ROOT}/transport",
+        "whether the source of tempo plays; set with Link it starts or stops everyone",
+        Arg("on", "b", "1 or 0", default=False),
+    ),
     _action("tap", "taps the tempo: the median of the last four intervals"),
     _action("downbeat", "says that this moment is the first beat of a bar"),
     _action("nudge", "moves the beat", (Arg("beats", "f", "how far, later is positive", "beat", -4, 4, required=True),)),
@@ -337,6 +348,15 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     _event(f"{_DECK}/file", "the file of a file deck", (Arg("path", "s", "file"), Arg("sec", "f", "length", "s"))),
+    _event(
+        f"{ROOT}/sync/state",
+        "how the source of tempo is",
+        (
+            Arg("source", "s", "the source"),
+            Arg("state", "s", "waiting locked lost missing"),
+            Arg("sentence", "s", "the reason, else empty"),
+        ),
+    ),
     _event(
         f"{ROOT}/beat", "a beat, sent ahead with its time as the bundle's tag", (Arg("beat", "i", "beat"), Arg("bar", "i", "bar"))
     ),

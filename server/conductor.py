@@ -26,6 +26,7 @@ from segue.server.scheduler import QueueFullError, Scheduler
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.state import Moment, State
+from segue.server.sync.sources import Sources
 from segue.server.verbs import TASKS, lead
 from segue.server.worker import Worker
 
@@ -70,6 +71,7 @@ class Conductor:
         """Everything that it speaks to."""
         self.session, self.events = session, events
         self.worker: Worker | None = None
+        self.sources: Sources | None = None
         self.on_quit: Callable[[], None] = lambda: None
         self.door_stats: Callable[[], dict[str, int]] = dict
         self.on_watch: Callable[[str], None] = lambda route: None
@@ -166,6 +168,7 @@ class Conductor:
         frame = self._segment.frame
         for item in self._waiting.due(frame):
             self._carry_out(*item)
+        self._hear_sources()
         self._hear_applied()
         self._hear_files()
         self.perform(self.session.tick(self.moment()))
@@ -177,6 +180,11 @@ class Conductor:
     def moment(self) -> Moment:
         """The present, as the session sees it."""
         return seen.moment(self._segment)
+
+    def _hear_sources(self) -> None:
+        if self.sources is not None:
+            for news in self.sources.poll():
+                self.perform(self.session.synced(self.sources.name, news, self.moment()))
 
     def _hear_applied(self) -> None:
         for line in self._segment.applied(self._applied):
@@ -305,11 +313,20 @@ class Conductor:
             fx.Transport: self._transport,
             fx.Capture: self._capture,
             fx.Loop: lambda e: segment.publish_loop(e.deck - 1, e.audio, e.origin),
+            fx.Source: self.take_tempo_from,
+            fx.Tempo: lambda e: self.sources.set_tempo(e.bpm, e.frame) if self.sources else None,
+            fx.Start: lambda e: self.sources.start(e.on, e.frame) if self.sources else None,
             fx.Reply: lambda e: events.reply(e.route, e.address, *e.args),
             fx.Emit: self._emit,
             fx.Changed: lambda e: events.changed(e.address, *e.args, by=e.route),
             fx.Fail: lambda e: events.fail(e.route, e.address, e.sentence, e.code if e.code in CODES else "generation-failed"),
         }
+
+    def take_tempo_from(self, e: fx.Source) -> None:
+        """Takes another source of tempo into use."""
+        if self.sources is not None:
+            grid, frame = self.session.world.grid, self._segment.frame
+            self.sources.use(e.name, grid.bpm, grid.beat_at(frame), frame, grid.beats_per_bar)
 
     def _next(self) -> int:
         self._serial += 1

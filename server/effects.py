@@ -131,6 +131,29 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Take the tempo from another source."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """Tell the others of a shared session that the tempo is `bpm` from `frame` on."""
+
+    bpm: float
+    frame: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Tell the others of a shared session that it starts, or stops, at `frame`."""
+
+    on: bool
+    frame: int
+
+
+@dataclass(frozen=True)
 class Reply:
     """Answer the sender of a command."""
 
@@ -180,6 +203,9 @@ Effect: TypeAlias = (
     | Transport
     | Capture
     | Loop
+    | Source
+    | Tempo
+    | Start
     | Reply
     | Emit
     | Changed

@@ -6,29 +6,41 @@ Functions from the world and what was asked to effects; the session calls them. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
-from segue.server.commands import Command, CommandError, Value
-from segue.server.effects import Capture, Effect, LoadFile, Play, Transport
+from segue.server.commands import CommandError, Value
+from segue.server.effects import Capture, Effect, Emit, LoadFile, Play, Transport
 from segue.server.jobs import Job, RingPart
 from segue.server.placing import advance, ended, enter
-from segue.server.state import Deck, File, Moment, State, Take, World
+from segue.server.state import Asked, Deck, File, Later, Moment, State, Take, World
 from segue.server.verbs import length_of
 
 PENDING = frozenset({State.QUEUED, State.RUNNING, State.READY, State.ARMED, State.LATE})
 PLAYABLE = frozenset(State) - {State.CANCELLED, State.FAILED, State.DROPPED}
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One verb on one deck that takes effect at frame `at`."""
+LATER = 64  # halves of verbs that wait for their beats
 
-    verb: str
-    deck: int
-    bound: Mapping[str, Value]
-    command: Command
-    at: int
-    moment: Moment
+
+def at_place(world: World, asked: Asked, quant: str, job: int = 0) -> Iterator[Effect]:
+    """The second half of a verb, at the next place of a quant: now where that is near, else when it has become so."""
+    beat, frame = world.place(asked.deck, asked.at, quant)
+    if beat is None or world.near(frame, asked.moment):
+        yield from AT_PLACE[asked.verb](world, asked, job, frame)
+        return
+    if len(world.later) >= LATER:
+        raise CommandError("queue-full", f"{LATER} commands wait for their beats already: wait, or panic")
+    world.later.append(Later(beat, asked, job))
+    ahead = beat - world.grid.beat_at(asked.moment.frame)
+    yield Emit(f"/segue/deck/{asked.deck}/next", (asked.verb, ahead))
+
+
+def due_now(world: World, moment: Moment) -> Iterator[Effect]:
+    """Carries out what waited for a beat that is near now. Each may raise CommandError."""
+    for later in [one for one in world.later if world.near(world.grid.frame_of(one.beat), moment)]:
+        world.later.remove(later)
+        frame = max(world.grid.frame_of(later.beat), moment.frame + moment.block)
+        yield from AT_PLACE[later.asked.verb](world, replace(later.asked, moment=moment), later.job, frame)
 
 
 def _seconds(asked: Asked, name: str, default: Value = 0.0) -> float:
@@ -49,22 +61,34 @@ def commit(world: World, asked: Asked) -> Iterator[Effect]:
     """Plays a prepared take, or lets one play that is still being made."""
     take = _find(world, asked, PLAYABLE)
     quant = str(asked.bound.get("quant", "off"))
-    due = world.grid.next(asked.at, quant)
     if "xfade" in asked.bound:
         take.fade = round(_seconds(asked, "xfade") * world.rate)
     if take.complete or take.state is State.READY:
-        yield from replay(world, take, due, asked.moment)
-    else:
-        take.commit, take.due, take.quant = True, due if quant != "off" or asked.command.time else None, quant
+        _check_made(take)
+        yield from at_place(world, asked, quant, take.job.id)
+        return
+    take.commit, take.quant = True, quant
+    take.due_beat, due = world.place(asked.deck, asked.at, quant)
+    take.due = due if quant != "off" or asked.command.time else None
+
+
+def _replay_at(world: World, asked: Asked, job: int, frame: int) -> Iterator[Effect]:
+    take = world.takes.get(job)
+    if take is not None and take.state in PLAYABLE:
+        yield from replay(world, take, frame, asked.moment)
+
+
+def _check_made(take: Take) -> None:
+    if not take.made:
+        raise CommandError("no-job", f"job {take.number} has no audio yet: wait until it is ready")
 
 
 def replay(world: World, take: Take, t1: int, moment: Moment) -> Iterator[Effect]:
     """Plays a prepared take at t1."""
-    if not take.made:
-        raise CommandError("no-job", f"job {take.number} has no audio yet: wait until it is ready")
+    _check_made(take)
     take.commit = True
     if take.job.verb == "loop":
-        take.entry, take.due = None, t1
+        take.entry, take.due, take.due_beat = None, t1, None
         yield from advance(world, take, moment)
     else:
         yield from enter(world, take, moment, t1, first_write=True)
@@ -81,10 +105,14 @@ def stop(world: World, asked: Asked) -> Iterator[Effect]:
     for take in world.pending(deck.number):
         if take.commit:
             yield from ended(take, State.CANCELLED, "stopped")
-    quant = str(asked.bound.get("quant", deck.values["quant"]))
+    world.later = [one for one in world.later if one.asked.deck != asked.deck or one.asked.verb in ("play", "pause")]
+    yield from at_place(world, asked, str(asked.bound.get("quant", deck.values["quant"])))
+
+
+def _stop_at(world: World, asked: Asked, job: int, frame: int) -> Iterator[Effect]:
+    deck = world.deck(asked.deck)
     fade = round(_seconds(asked, "xfade", deck.values["xfade"]) * world.rate)
-    deck.looping = deck.guarded = False
-    frame = world.grid.next(asked.at, quant)
+    deck.looping, deck.guarded, deck.loop = False, False, None
     world.leave(deck.number, frame)
     yield Play(deck.number, "dry", frame, fade, world.play_id())
 
@@ -93,7 +121,7 @@ def capture(world: World, asked: Asked) -> Iterator[Effect]:
     """Keeps what has just sounded as a prepared take."""
     deck = world.deck(asked.deck)
     end = min(asked.at, asked.moment.deck(deck.number).heard)
-    frames = length_of(world, asked.bound, deck.values, end)
+    frames = length_of(world, asked.bound, deck.values, end, before=True)
     heard = end - deck.heard_from
     if heard < frames:
         rate = world.rate
@@ -125,7 +153,7 @@ def step_history(world: World, asked: Asked) -> Iterator[Effect]:
     if deck.playing is not None and deck.playing != take.job.id:
         other.append(deck.playing)
     deck.playing = take.job.id  # so that its entry does not count as a new step
-    yield from replay(world, take, world.grid.next(asked.at, str(deck.values["quant"])), asked.moment)
+    yield from at_place(world, asked, str(deck.values["quant"]), take.job.id)
 
 
 def load(world: World, asked: Asked) -> Iterator[Effect]:
@@ -142,8 +170,12 @@ def _file(world: World, deck: int) -> File:
 
 def play_or_pause(world: World, asked: Asked) -> Iterator[Effect]:
     """Starts the file where it rests, or lets it rest."""
+    _file(world, asked.deck)
+    yield from at_place(world, asked, str(asked.bound.get("quant", "off")))
+
+
+def _play_or_pause_at(world: World, asked: Asked, job: int, frame: int) -> Iterator[Effect]:
     file, deck = _file(world, asked.deck), world.deck(asked.deck)
-    frame = world.grid.next(asked.at, str(asked.bound.get("quant", "off")))
     if asked.verb == "play" and not file.playing:
         deck.heard_from = frame
     yield Transport(deck.number, frame, file.position(frame), asked.verb == "play")
@@ -157,6 +189,16 @@ def seek_or_cue(world: World, asked: Asked) -> Iterator[Effect]:
         raise CommandError("bad-argument", f"{asked.verb}: the file is {file.frames / world.rate:.1f} s long")
     yield Transport(asked.deck, asked.at, position, file.playing and asked.verb == "seek")
 
+
+# What happens at the place of a verb: world, what was asked, the job it is about, and the frame.
+AT_PLACE: Mapping[str, Callable[[World, Asked, int, int], Iterator[Effect]]] = {
+    "commit": _replay_at,
+    "undo": _replay_at,
+    "redo": _replay_at,
+    "stop": _stop_at,
+    "play": _play_or_pause_at,
+    "pause": _play_or_pause_at,
+}
 
 VERBS: Mapping[str, Callable[[World, Asked], Iterator[Effect]]] = {
     "commit": commit,

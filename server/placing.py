@@ -38,7 +38,9 @@ def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
     """What to do for a take that has new audio, or whose time comes: enter it, extend it, or wait."""
     if take.job.verb == "loop":
         if take.complete and take.entry is None and take.commit:
-            yield from _enter_loop(world, take, moment, soonest(moment) if take.due is None else take.due)
+            t1 = _place(world, take, moment)
+            if not _waits(world, take, moment, t1):
+                yield from _enter_loop(world, take, moment, t1)
         return
     if take.entry is not None:
         yield from _extend(take)
@@ -52,17 +54,53 @@ def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
     if take.state is State.RUNNING and (t1 is not None or take.complete):
         take.state = State.READY
         yield said(take)
-    if take.commit and t1 is not None:
-        yield from enter(world, take, moment, t1)
+    if take.commit and t1 is not None and not _waits(world, take, moment, t1):
+        yield from enter(world, take, moment, t1, first_write=True)
+
+
+def _waits(world: World, take: Take, moment: Moment, t1: int) -> bool:
+    """Whether the place of a take is a beat that is not near yet, and so may still move."""
+    return take.quant != "off" and (take.due_beat is not None or t1 != take.due) and not world.near(t1, moment)
+
+
+def _place(world: World, take: Take, moment: Moment) -> int:
+    """Where a take would enter if it were ready: at its time, else as soon as it can, or at the next place of its quant."""
+    now = soonest(moment)
+    if take.due is not None and take.due >= now:
+        return take.due
+    if take.due is None or take.quant == "off":
+        return now
+    return world.place(take.job.deck, now, take.quant)[1]
+
+
+def retimed(world: World, moment: Moment) -> Iterator[Effect]:
+    """After a change of the grid: beats that are not near yet fall on other frames."""
+    for take in world.takes.values():
+        if take.due_beat is not None and take.entry is None and take.due is not None and not world.near(take.due, moment):
+            due = world.grid.frame_of(take.due_beat)
+            take.start_at, take.due = take.start_at + due - take.due, due
+            if take.beats is not None and take.state is State.QUEUED:
+                take.length = world.grid.frame_of(take.due_beat + take.beats) - due
+        elif take.exit_beat is not None and take.state in (State.ARMED, State.PLAYING):
+            yield from _end_moved(world, take, moment)
+
+
+def _end_moved(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
+    assert take.exit_beat is not None  # retimed checked
+    end = world.grid.frame_of(take.exit_beat)
+    end = min(end, take.have - take.fade) if take.complete else end
+    if end != take.exit and not world.near(min(end, take.exit), moment):
+        take.exit = end
+        assert take.entry is not None  # armed
+        yield _publish(take, take.entry, take.have)
 
 
 def entry_of(world: World, take: Take, moment: Moment) -> int | None:
     """t1, or None while it has to wait. A due take that is not ready in time goes on to its next place, marked late."""
-    now = soonest(moment)
-    late = take.due is not None and take.due < now
-    t1 = max(now, take.t0) if take.due is None or late else take.due
-    if late and take.quant != "off":
-        t1 = world.grid.next(now, take.quant)
+    late = take.due is not None and take.due < soonest(moment)
+    t1 = _place(world, take, moment)
+    if take.job.verb in FIXED or take.quant == "off" or take.due is None:
+        t1 = max(t1, take.t0)
     if take.complete:
         ready = True  # what is left is enough, or the take moves by whole bars
     else:
@@ -97,7 +135,7 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
         take.shift += shifted - take.t0
         take.t0 = shifted
     take.entry = t1
-    take.exit = take.t0 + take.length if fixed_end else t1 + take.length
+    take.exit, take.exit_beat = _end(world, take, t1)
     if take.complete:
         take.exit = min(take.exit, take.have - take.fade)
     yield from _displace(world, take)
@@ -123,6 +161,18 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
     if take.job.verb == "transition":
         yield from _arrive(world, take)
     yield from _enough(take)
+
+
+def _end(world: World, take: Take, t1: int) -> tuple[int, float | None]:
+    """Where a take that is entered at t1 ends: at a beat, where its length was asked for in beats and nothing fixes its end."""
+    if take.job.verb in FIXED:
+        return take.t0 + take.length, None
+    if take.beats is None:
+        return t1 + take.length, None
+    beat = world.grid.beat_at(t1)
+    place = round(beat * 4.0) / 4.0  # t1 is the frame nearest to it, where the take has a quant
+    end = (place if world.grid.frame_of(place) == t1 else beat) + take.beats
+    return world.grid.frame_of(end), end
 
 
 def _displace(world: World, take: Take) -> Iterator[Effect]:
@@ -184,7 +234,7 @@ def _extend(take: Take) -> Iterator[Effect]:
 
 
 def _enough(take: Take) -> Iterator[Effect]:
-    if not take.complete and take.have >= take.exit + take.fade:
+    if not take.complete and take.have >= take.exit + take.spare + take.fade:
         take.complete = True
         yield Abandon(take.job.id)
 
@@ -195,7 +245,7 @@ def _enter_loop(world: World, take: Take, moment: Moment, t1: int) -> Iterator[E
     take.exit = 2**62
     take.play_id = world.play_id()
     take.state = State.ARMED
-    deck.looping = True
+    deck.looping, deck.loop = True, (take.t0, take.length)
     yield Loop(take.job.deck, join(take.pieces, 0, take.length), take.t0)
     yield Play(take.job.deck, "loop", take.entry, take.fade, take.play_id, take.job.id)
     yield said(take)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from segue.server import verbs
-from segue.server.commands import Command, CommandError, Kind, Spec, Value, is_release
+from segue.server import timing, verbs
+from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Gain, Gate, Panic, Play, Reply, Submit
-from segue.server.holding import VERBS, Asked
+from segue.server.holding import VERBS, due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
-from segue.server.placing import advance, ended, said, started
-from segue.server.state import OVER, File, Moment, State, Take, World
-from segue.server.tempo import Taps
+from segue.server.placing import advance, ended, retimed, said, started
+from segue.server.state import OVER, Asked, File, Moment, State, Take, World
+from segue.server.sync.line import Line, Playing, SourceState
 from segue.server.timeline import Pace
 
 QUEUE = 16  # jobs waiting for the engine
@@ -47,8 +47,10 @@ class Session:
                     yield from self._make(spec, deck, bound, command, at, moment)
                 else:
                     yield from VERBS[spec.name](self.world, Asked(spec.name, deck, bound, command, at, moment))
+            elif spec.name == "panic":
+                yield from self._panic(at)
             else:
-                yield from self._time(spec, bound, at)
+                yield from timing.act(self.world, spec, bound, at)
         except CommandError as error:
             yield Fail(command.sender, command.address, str(error), error.code)
 
@@ -57,7 +59,7 @@ class Session:
         if arg.name in bound:
             value = bound[arg.name]
             if deck is None:
-                self._set_time(spec.name, value, at)
+                yield from timing.set_value(self.world, spec.name, value, at)
             else:
                 self.world.deck(deck).values[spec.name] = value
                 if spec.name == "gain":
@@ -66,41 +68,17 @@ class Session:
                     yield Gate(deck, float(value or 0.0))
             yield Changed(command.sender, spec.address.format(deck=deck), (value,))
             return
-        current = self.world.deck(deck).values[spec.name] if deck is not None else self._time_value(spec.name)
+        current = self.world.deck(deck).values[spec.name] if deck is not None else timing.value_of(self.world, spec.name)
         yield Reply(command.sender, spec.address.format(deck=deck), (current,))
-
-    def _set_time(self, name: str, value: Value, at: int) -> None:
-        world = self.world
-        if name == "tempo":
-            world.grid = world.grid.with_bpm(float(value or 120.0), at)
-        else:
-            world.grid = type(world.grid)(world.rate, world.grid.bpm, int(value or 4), world.grid.origin)
-
-    def _time_value(self, name: str) -> Value:
-        return self.world.grid.bpm if name == "tempo" else self.world.grid.beats_per_bar
-
-    def _time(self, spec: Spec, bound: Mapping[str, Value], at: int) -> Iterator[Effect]:
-        world = self.world
-        if spec.name == "tap":
-            world.taps = world.taps.tapped(at, world.rate)
-            bpm = world.taps.bpm(world.rate)
-            if bpm is not None:
-                world.grid = world.grid.with_bpm(min(300.0, max(20.0, bpm)), at)
-                yield Emit("/segue/tempo", (world.grid.bpm,))
-        elif spec.name == "downbeat":
-            world.grid, world.taps = world.grid.with_downbeat(at), Taps()
-        elif spec.name == "nudge":
-            world.grid = world.grid.nudged(float(bound["beats"] or 0.0))
-        elif spec.name == "panic":
-            yield from self._panic(at)
 
     def _panic(self, at: int) -> Iterator[Effect]:
         for take in self.world.pending():
             yield from ended(take, State.CANCELLED, "panic")
+        self.world.later.clear()
         yield Panic(at)
         for deck in self.world.decks:
             self.world.leave(deck.number, at)
-            deck.looping = deck.guarded = False
+            deck.looping, deck.guarded, deck.loop = False, False, None
 
     # -- verbs that make a take
 
@@ -212,6 +190,10 @@ class Session:
 
     # -- time
 
+    def synced(self, source: str, news: Line | SourceState | Playing, moment: Moment) -> list[Effect]:
+        """Something a source of tempo said."""
+        return list(timing.heard(self.world, source, news, moment))
+
     def applied(self, play_id: int, frame: int) -> list[Effect]:
         """The callback has carried out a Play at `frame`."""
         take = next((t for t in self.world.takes.values() if t.play_id == play_id and t.state is State.ARMED), None)
@@ -219,7 +201,11 @@ class Session:
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Time has passed: starts what is due, enters what waited, guards against silence, ends what is over."""
-        effects = list(self._start_due(moment))
+        world, effects = self.world, list(self._due_now(moment))
+        if world.timed is not world.grid:
+            world.timed = world.grid
+            effects += retimed(world, moment)
+        effects += self._start_due(moment)
         for take in list(self.world.takes.values()):
             if take.state in (State.RUNNING, State.READY) and take.entry is None:
                 effects += advance(self.world, take, moment)
@@ -234,6 +220,15 @@ class Session:
                 deck.source = source
                 effects.append(Emit(f"/segue/deck/{deck.number}/state", (source,)))
         return effects
+
+    def _due_now(self, moment: Moment) -> Iterator[Effect]:
+        """What waited for a beat that is near now; one that cannot be carried out any more says so."""
+        while self.world.later:
+            try:
+                yield from due_now(self.world, moment)
+                return
+            except CommandError as error:
+                yield Emit("/segue/fail", ("", str(error), CODES[error.code]))
 
     def _guard(self, number: int, moment: Moment) -> Iterator[Effect]:
         """While a take is on its way and the performer has stopped, the loop of what sounded steps in."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from segue.server.commands import SPECS, Kind, Value
+from segue.server.commands import SPECS, Command, Kind, Value
 from segue.server.jobs import Audio, Job, RingThenFile
+from segue.server.sync.line import Sync
 from segue.server.tempo import Grid, Taps
 from segue.server.timeline import Pace
 
 HISTORY = 8  # takes kept for undo, a deck
 TAKES = 32  # takes kept at all
+FREEZE_S = 0.05  # so long before it is due a beat becomes a frame
+FREEZE_BLOCKS = 4  # and no later than so many blocks before
+SPARE = 0.06  # of a take's length more is made where the tempo is somebody else's: it may fall while the take plays
 
 
 class State(StrEnum):
@@ -37,7 +43,9 @@ OVER = frozenset({State.DONE, State.CANCELLED, State.FAILED, State.DROPPED})
 class Take:
     """A job and the audio it has so far. Frames are absolute; offsets count from t0.
 
-    t0: where the context ended. due: the frame it must sound at, None for as soon as possible.
+    t0: where the context ended. due: the frame it must sound at, None for as soon as possible; where it is due on a beat,
+    due_beat, that frame follows the grid until it is near. beats: its length, None where it was asked for in seconds;
+    exit_beat: where it ends, once it is entered. spare: frames that are made beyond its length.
     """
 
     job: Job
@@ -50,6 +58,10 @@ class Take:
     commit: bool
     due: int | None
     start_at: int
+    due_beat: float | None = None
+    beats: float | None = None
+    exit_beat: float | None = None
+    spare: int = 0
     state: State = State.QUEUED
     t0: int = 0
     submitted: int = 0
@@ -116,6 +128,7 @@ class Deck:
     source: str = ""
     guarded: bool = False
     looping: bool = False
+    loop: tuple[int, int] | None = None  # frame at which the loop that was asked for begins, and its length
 
 
 class DeckFacts(Protocol):
@@ -155,6 +168,27 @@ class Moment:
         return self.decks[number - 1]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One verb on one deck that takes effect at frame `at`."""
+
+    verb: str
+    deck: int
+    bound: Mapping[str, Value]
+    command: Command
+    at: int
+    moment: Moment
+
+
+@dataclass(frozen=True)
+class Later:
+    """What happens at a beat: the second half of a verb, whose job it may be about."""
+
+    beat: float
+    asked: Asked
+    job: int = 0
+
+
 def defaults(per_deck: bool) -> dict[str, Value]:
     """Every value of the vocabulary at its default, by name."""
     chosen = (s for s in SPECS if s.kind is Kind.VALUE and s.per_deck == per_deck)
@@ -168,7 +202,10 @@ class World:
     rate: int
     decks: list[Deck]
     grid: Grid
+    timed: Grid | None = None  # the grid that due and exit frames were reckoned with
     taps: Taps = field(default_factory=Taps)
+    sync: Sync = field(default_factory=Sync)
+    later: list[Later] = field(default_factory=list)
     takes: dict[int, Take] = field(default_factory=dict)
     engine: str = "starting"
     engine_sentence: str = ""
@@ -198,6 +235,21 @@ class World:
         """What a piece is expected to cost with so many steps."""
         return replace(self.pace, cost=round(self.pace.cost * steps / self.pace_steps))
 
+    def place(self, deck: int, frame: int, quant: str) -> tuple[float | None, int]:
+        """The next place of a quant at or after a frame: its beat, where it is one, and its frame as things stand."""
+        loop = self.deck(deck).loop
+        if quant == "loop" and loop is not None:
+            origin, length = loop
+            return None, origin + math.ceil((frame - origin) / length) * length
+        if not self.grid.step(quant):
+            return None, frame
+        beat = self.grid.next_beat(frame, quant)
+        return beat, self.grid.frame_of(beat)
+
+    def near(self, frame: int, moment: Moment) -> bool:
+        """Whether a beat at `frame` is so near that it becomes that frame for good."""
+        return frame - moment.frame <= max(FREEZE_S * self.rate, FREEZE_BLOCKS * moment.block)
+
     def phrase(self, deck: int) -> Take | None:
         """The newest phrase that was captured on a deck."""
         found = [t for t in self.takes.values() if t.job.deck == deck and t.job.verb == "capture" and t.complete]
@@ -212,7 +264,7 @@ class World:
         """What plays on a deck ends at `frame` at the latest."""
         for take in self.takes.values():
             if take.job.deck == deck and take.state is State.PLAYING:
-                take.exit = min(take.exit, frame)
+                take.exit, take.exit_beat = min(take.exit, frame), None
 
     def remember(self, take: Take) -> None:
         """Keeps a take, forgetting the oldest that is over, or else the oldest that is only kept ready."""

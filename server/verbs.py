@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from segue.server.commands import Command, CommandError, Spec, Value
 from segue.server.jobs import FilePart, Job, PhrasePart, RingPart, RingThenFile, Source
-from segue.server.state import Deck, File, Moment, Take, World
+from segue.server.state import SPARE, Deck, File, Moment, Take, World
 from segue.server.timeline import LEAD_BLOCKS
 
 TASKS = {
@@ -27,11 +27,11 @@ LONGEST_S = 58.0  # what the rings can hold, less their slack
 def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command: Command, at: int) -> Take:
     """A new take for a generation verb that takes effect at frame `at`. Raises CommandError."""
     settings = {**world.deck(deck).values, **bound}
-    due = at if command.time is not None else None
+    due, beat = at if command.time is not None else None, None
     quant = str(settings["quant"])
     if due is None and quant != "off":
-        due = world.grid.next(at, quant)
-    length = length_of(world, bound, settings, due if due is not None else at)
+        beat, due = world.place(deck, at, quant)
+    length = length_of(world, bound, settings, due if due is not None else at, before=spec.name == "loop")
     seed = int(settings.get("seed", -1) or 0)
     job = Job(
         id=world.next_job,
@@ -57,8 +57,12 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         commit=bool(bound.get("commit", True)),
         due=due,
         start_at=at if due is None else due - lead(world, job.steps),
+        due_beat=beat,
+        beats=None if bound.get("sec") is not None or spec.name == "loop" else float(settings.get("beats", 8.0) or 8.0),
         asked_at=at,
     )
+    if take.beats is not None and world.sync.source != "internal":
+        take.spare = round(SPARE * length)
     if spec.name == "transition":
         take.target = _target(world, deck, bound)
         _future_of(world, take.target)
@@ -71,12 +75,15 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
     return take
 
 
-def length_of(world: World, bound: Mapping[str, Value], settings: Mapping[str, Value], start: int) -> int:
-    """Frames of new audio that were asked for, from frame `start` on. Raises CommandError where it is too long."""
+def length_of(
+    world: World, bound: Mapping[str, Value], settings: Mapping[str, Value], start: int, before: bool = False
+) -> int:
+    """Frames of audio that were asked for, from frame `start` on or before it. Raises CommandError where they are too many."""
     if bound.get("sec") is not None:
         frames = round(float(bound["sec"] or 0.0) * world.rate)
     else:
-        frames = world.grid.length(start, float(settings.get("beats", 8.0) or 8.0))
+        beats = float(settings.get("beats", 8.0) or 8.0)
+        frames = world.grid.length_before(start, beats) if before else world.grid.length(start, beats)
     if frames > LONGEST_S * world.rate:
         raise CommandError("bad-argument", f"a take lasts {LONGEST_S:g} s at most, got {frames / world.rate:.1f} s: ask for less")
     return frames
@@ -159,18 +166,18 @@ def _continue(world: World, take: Take, deck: Deck, moment: Moment) -> None:
     style = take.job.style
     if take.job.verb == "style" and style is None:
         style = _context(world, world.deck(take.target), moment.deck(take.target).heard)
-    frames = _offset(world, take, moment) + take.length + take.fade
+    frames = _offset(world, take, moment) + take.length + take.spare + take.fade
     take.job = replace(take.job, left=left, style=style, new_frames=frames)
 
 
 def _generate(world: World, take: Take, deck: Deck, moment: Moment) -> None:
-    take.job = replace(take.job, new_frames=_offset(world, take, moment) + take.length + take.fade)
+    take.job = replace(take.job, new_frames=_offset(world, take, moment) + take.length + take.spare + take.fade)
 
 
 def _vary(world: World, take: Take, deck: Deck, moment: Moment) -> None:
     # Frame t0 + i of the take varies frame t0 + i - n of what sounded: n is whole bars, so the beat stays.
     bar = world.grid.beats_per_bar * world.grid.frames_per_beat
-    wanted = _offset(world, take, moment) + take.length + take.fade
+    wanted = _offset(world, take, moment) + take.length + take.spare + take.fade
     n = round(math.ceil(wanted / bar) * bar)
     heard = take.t0 - deck.heard_from
     if heard < n:

@@ -344,12 +344,20 @@ class ServerMethods:
         raise NotImplementedError
 
     def tempo(self, bpm: float | None = None) -> Any:
-        """Tempo of the internal clock."""
+        """Tempo; where it comes from elsewhere it cannot be set."""
         return self._value("tempo", bpm)
 
     def meter(self, beats: int | None = None) -> Any:
         """Beats a bar."""
         return self._value("meter", beats)
+
+    def source(self, source: str | None = None) -> Any:
+        """Where tempo and beats come from; a change moves no beat, the grid goes over to the new source's beats."""
+        return self._value("source", source)
+
+    def transport(self, on: bool | None = None) -> Any:
+        """Whether the source of tempo plays; set with Link it starts or stops everyone."""
+        return self._value("transport", on)
 
     def tap(self) -> None:
         """Taps the tempo: the median of the last four intervals."""

@@ -23,6 +23,7 @@ from segue.server.commands import DECKS, Command
 from segue.server.control.midi_map import Binding, MidiError, Translator, default_map
 
 POLL = 1.0  # seconds between two looks for new ports
+SYSTEM = 0xF0  # status bytes from here on are messages to everyone: the clock's among them
 _OWN = "segue in"
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ class MidiDoor:
     """Listens to every MIDI input whose name matches, also to those that appear later.
 
     on_command(command): called from any thread. ports: regular expression, searched in port names. api: alsa, jack, or None for
-    what this machine has. say(sentence): told once whether there is MIDI at all, and which ports come and go.
+    what this machine has. on_clock(message, time): told the messages of a MIDI clock, also from any thread. say(sentence): told once
+    whether there is MIDI at all, and which ports come and go.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class MidiDoor:
         ports: str = ".*",
         api: str | None = None,
         decks: int = DECKS,
+        on_clock: Callable[[bytes, float], None] | None = None,
         say: Callable[[str], None] = _log.info,
     ) -> None:
         try:
@@ -50,7 +53,7 @@ class MidiDoor:
         if api not in (None, "alsa", "jack"):
             raise MidiError(f"no MIDI system {api!r}: alsa and jack are, or none for what is there")
         self._translator = Translator(default_map(decks) if bindings is None else bindings, decks)
-        self._on_command, self._api, self._say = on_command, api, say
+        self._on_command, self._on_clock, self._api, self._say = on_command, on_clock, api, say
         self._inputs: dict[str, Any] = {}
         self._probe: Any = None
         self._missing = ""
@@ -104,6 +107,8 @@ class MidiDoor:
                 self._say(f"no MIDI: {error}")
 
     def _open(self, port: Any, name: str) -> None:
+        if self._on_clock is not None:
+            port.ignore_types(timing=False)
         port.set_callback(partial(self._arrived, f"midi:{name}"))
         port.open_port(self._probe.get_ports().index(name), _OWN)
         self._inputs[name] = port
@@ -125,6 +130,9 @@ class MidiDoor:
     def _arrived(self, sender: str, event: tuple[list[int], float], data: object = None) -> None:
         arrival = time.time()
         self.received += 1
+        if self._on_clock is not None and event[0] and event[0][0] >= SYSTEM:
+            self._on_clock(bytes(event[0]), arrival)
+            return
         for command in self._translator.commands(event[0], sender, arrival):
             try:
                 self._on_command(command)
