@@ -25,6 +25,7 @@ import soundfile
 from segue.bench.live import LiveError, jack, serve
 from segue.bench.tape import Player
 from segue.clients.python import Client, SegueError
+from segue.engine.measure import own_loudness_steps
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import NotHeard, Ring
 from segue.server.jobs import Audio
@@ -32,7 +33,9 @@ from segue.server.render import ScoreError, read_input
 from segue.server.takelog import row
 
 RATE, BLOCK = 44_100, 256
-LONGEST_S = 24.0  # of the input is played
+LONGEST_S = 24.0  # of the input is played; a shorter one goes round
+SHORTEST_S = 3.2
+ROUND_FADE_S = 0.010
 TAKE_S = 4.0
 TAIL_S = 5.0
 SAY = "  {:6.2f} s  {}"
@@ -86,6 +89,7 @@ def perform(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     soundfile.write(args.out, audio.T, RATE, subtype="PCM_24")
     rows = [row(take, audio, RATE, first) for take in takes]
     picture = drawn(args.picture, audio, rows, first)
+    own = max(own_loudness_steps(soundfile.read(path, dtype="float32")[0].T, RATE) for path in (clip, following))
     return {
         "sample_rate": RATE,
         "model": args.model,
@@ -93,6 +97,7 @@ def perform(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "output": args.out,
         "picture": picture,
         **facts,
+        "own_loudness_step_lu": own,
         "gflops_fp32": gflops(),
         "takes": rows,
     }
@@ -105,9 +110,23 @@ def prepared(path: str | None, name: str, folder: Path) -> str:
     audio = read_input(source, RATE) if info.duration < 600 else _beginning(source, info)
     if not np.any(np.abs(audio) > 1e-5):
         raise ScoreError(f"{source}: is silent from beginning to end; give a file with sound in it")
+    if audio.shape[1] < SHORTEST_S * RATE:
+        raise ScoreError(f"{source}: is {audio.shape[1] / RATE:.1f} s long; {SHORTEST_S} s at least can be continued")
     target = folder / f"{name}.wav"
+    audio = repeated(audio, round(LONGEST_S * RATE))
     soundfile.write(target, audio[:, : round((LONGEST_S + 40.0) * RATE)].T, RATE, subtype="FLOAT")
     return str(target)
+
+
+def repeated(audio: Audio, frames: int) -> Audio:
+    """`[2, n]` audio that goes round until it lasts `frames`, each end faded into the beginning: the performer plays on."""
+    fade = round(ROUND_FADE_S * RATE)
+    ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+    out = audio
+    while out.shape[1] < frames:
+        joint = out[:, -fade:] * (1.0 - ramp) + audio[:, :fade] * ramp
+        out = np.concatenate([out[:, :-fade], joint, audio[:, fade:]], axis=1)
+    return out
 
 
 def _info(path: str) -> Any:
@@ -126,9 +145,7 @@ def _beginning(path: str, info: Any) -> Audio:
 
 
 def planned(length: float) -> Plan:
-    """When to ask for what, for an input of so many seconds. Raises ScoreError where it is too short to be continued."""
-    if length < 3.2:
-        raise ScoreError(f"the input is {length:.1f} s long; 3.2 s are needed, so that there is something to continue")
+    """When to ask for what, for an input of so many seconds."""
     first = min(8.0, max(3.0, 0.45 * length))
     second = first + TAKE_S + 4.0
     return Plan(first, second, second + TAKE_S + TAIL_S)
@@ -297,6 +314,7 @@ def show(report: dict[str, Any]) -> None:
     """The report for people."""
     print(f"{report['output']}: recorded from {report['backend_audio']}; picture: {report['picture']}")
     print(f"callbacks {report['callbacks']}, over their period {report['callbacks_over_period']}, xruns {report['xruns']}")
+    print(f"from one second to the next the music itself moves by up to {report['own_loudness_step_lu']:.2f} LU (95 %)")
     for take in report["takes"]:
         rtf = "-" if take["rtf"] is None else f"{take['rtf']:.2f}"
         print(
