@@ -64,15 +64,43 @@ class CodecSpec:
         return self.hop * self.stride
 
 
-def stft(audio: Tensor, window: Tensor, hop: int) -> Tensor:
+@dataclass(frozen=True)
+class Fourier:
+    """The Fourier transform of real frames as two matrices, for graphs that are exported: few runtimes know its operator.
+
+    forward: `[size, 2 bins]`, cosines then negative sines. inverse: `[2 bins, size]`.
+    """
+
+    forward: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, size: int) -> Fourier:
+        """The matrices of frames of so many samples, an even number."""
+        bins = size // 2 + 1
+        # k n modulo the size keeps the angle small, and with it its rounding
+        turns = torch.arange(size)[:, None] * torch.arange(bins) % size
+        angle = turns.double() * (2 * math.pi / size)
+        forward = torch.cat((angle.cos(), -angle.sin()), dim=1)
+        twice = torch.full((bins,), 2.0, dtype=torch.float64)
+        twice[[0, -1]] = 1.0
+        return cls(forward.float(), (forward * torch.cat((twice, twice)) / size).T.contiguous().float())
+
+
+def stft(audio: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
     """`[B, C, F * hop]` to `[B, C, F, 2, bins]` (real, imaginary); frame f is centred at (f + 1/2) hop."""
     size = window.shape[0]
-    frames = F.pad(audio, ((size - hop) // 2, (size - hop) // 2)).unfold(-1, size, hop)
-    spectrum = torch.fft.rfft(frames * window)
+    padded = F.pad(audio, ((size - hop) // 2, (size - hop) // 2))
+    if fourier is not None:
+        hops = padded.unflatten(-1, (-1, hop))
+        count, overlap = hops.shape[-2] - size // hop + 1, size // hop
+        frames = torch.cat([hops[..., j : j + count, :] for j in range(overlap)], dim=-1)
+        return ((frames * window) @ fourier.forward).unflatten(-1, (2, -1))
+    spectrum = torch.fft.rfft(padded.unfold(-1, size, hop) * window)
     return torch.stack((spectrum.real, spectrum.imag), dim=-2)
 
 
-def istft(spectrum: Tensor, window: Tensor, hop: int) -> Tensor:
+def istft(spectrum: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
     """`[B, C, F, 2, bins]` to `[B, C, F * hop]`: the inverse of `stft` for a periodic Hann window, edges fading.
 
     Overlap-add as hop-wide slices: with r = size / hop, segment f of the output sums slice j of frame f - j. The
@@ -80,7 +108,11 @@ def istft(spectrum: Tensor, window: Tensor, hop: int) -> Tensor:
     """
     size = window.shape[0]
     overlap = size // hop
-    frames = torch.fft.irfft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), n=size) * (window * (8 / (3 * overlap)))
+    if fourier is not None:
+        frames = spectrum.flatten(-2) @ fourier.inverse
+    else:
+        frames = torch.fft.irfft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), n=size)
+    frames = frames * (window * (8 / (3 * overlap)))
     slices = frames.unflatten(-1, (overlap, hop))
     padded = sum(F.pad(slices[..., j, :], (0, 0, j, overlap - 1 - j)) for j in range(overlap))
     assert isinstance(padded, Tensor)
@@ -158,6 +190,7 @@ class Encoder(nn.Module):
 
     window: Tensor
     level: Tensor
+    fourier: Fourier | None = None  # set on a copy that is exported
 
     def __init__(self, spec: CodecSpec) -> None:
         super().__init__()
@@ -179,7 +212,7 @@ class Encoder(nn.Module):
 
     def features(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, 2, T * 1024]` to companded levels `[B, 4 T, 2 * bins]` and bass spectra `[B, 4 T, 4 * bass_bins]`."""
-        spectrum = stft(mid_side(audio), self.window, self.spec.hop)
+        spectrum = stft(mid_side(audio), self.window, self.spec.hop, self.fourier)
         magnitude = (spectrum.square().sum(dim=-2) + 1e-7).sqrt()
         bass, size = spectrum[..., : self.spec.bass_bins], magnitude[..., : self.spec.bass_bins].unsqueeze(-2)
         levels = magnitude**self.spec.companding - self.level
@@ -192,7 +225,10 @@ class Encoder(nn.Module):
         Latents that see phases follow the waveform and are nearly white in time, which a generator hardly learns; so
         only the last `bass_dim` channels see any, those of the bass, and the others stay envelopes.
         """
-        levels, phases = self.features(audio)
+        return self.read(*self.features(audio))
+
+    def read(self, levels: Tensor, phases: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward`, given the features: the part of it that is a network."""
         h = self.fast(self.inward(levels))
         h = self.slow(self.squeeze(h.unflatten(1, (-1, self.spec.stride)).flatten(2)))
         low = self.bass(self.bass_inward(phases.unflatten(1, (-1, self.spec.stride)).flatten(2)))
@@ -206,6 +242,7 @@ class Decoder(nn.Module):
 
     window: Tensor
     band: Tensor
+    fourier: Fourier | None = None  # set on a copy that is exported
 
     def __init__(self, spec: CodecSpec) -> None:
         super().__init__()
@@ -233,17 +270,22 @@ class Decoder(nn.Module):
         hidden: Tensor = self.norm(self.fast(expanded))
         return hidden
 
+    def flat_parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """`parts`, as the network has them in memory: tone `[B, 4 T, 2, 2, bins]` and noise gains `[B, 4 T, 2, bins]`."""
+        h = self.hidden(z)
+        levels = self.gains(h).unflatten(-1, (4, self.spec.bands)).float().clamp(-4, 2)
+        gains = (GAIN_SLOPE * levels @ self.band + self.prior.flatten(0, 1)).exp()  # of mid and side tone, then noise
+        fine = self.fine(h).unflatten(-1, (2, 2, self.spec.bins))
+        return fine * gains[:, :, :2, None], gains[:, :, 2:]
+
     def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, T, latent_dim]` to a tone spectrum `[B, 2, 4 T, 2, bins]` and noise gains `[B, 2, 4 T, 1, bins]`."""
-        h = self.hidden(z)
-        fine = self.fine(h).unflatten(-1, (2, 2, self.spec.bins)).transpose(1, 2)
-        levels = self.gains(h).unflatten(-1, (2, 2, self.spec.bands)).permute(2, 0, 3, 1, 4)
-        gains = (GAIN_SLOPE * levels.float().clamp(-4, 2) @ self.band + self.prior[:, None, :, None]).exp().unsqueeze(-2)
-        return fine * gains[0], gains[1]
+        tone, breath = self.flat_parts(z)
+        return tone.transpose(1, 2), breath.transpose(1, 2).unsqueeze(-2)
 
     def audio(self, spectrum: Tensor) -> Tensor:
         """Mid/side spectra `[B, 2, 4 T, 2, bins]` to `[B, 2, T * 1024]` samples."""
-        return mid_side(istft(spectrum.float(), self.window, self.spec.hop))
+        return mid_side(istft(spectrum.float(), self.window, self.spec.hop, self.fourier))
 
     def tone(self, z: Tensor) -> Tensor:
         """`[B, T, latent_dim]` to `[B, 2, T * 1024]` samples without the noise branch."""
