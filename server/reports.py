@@ -69,6 +69,8 @@ def snapshot(events: Events, route: str, world: World, moment: Moment) -> None:
         events.reply(route, f"{ROOT}/deck/{deck.number}/state", moment.deck(deck.number).source)
         for name, value in deck.values.items():
             events.reply(route, f"{ROOT}/deck/{deck.number}/{name}", value)
+        if deck.file is not None:
+            events.reply(route, f"{ROOT}/deck/{deck.number}/file", deck.file.path, deck.file.frames / world.rate)
     jobs(events, route, world)
 
 

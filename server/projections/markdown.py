@@ -33,9 +33,23 @@ segue send deck/1/continue beats 8 --wait playing
   audible. A tag in the past is carried out at once and answered by `/segue/late`; one over 60 s ahead is refused.
 * **Answers** go to the port that asked. `/segue/notify` leases all events for {LEASE:g} s and begins with the state of all;
   send it again every ten seconds or so. Where another port receives: `/segue/notify 9000`. At most {MAX_CLIENTS} clients listen.
+* **Values** that one client sets are told to all others that listen, 30 times a second at most, the latest only.
 * **Failures** come as `/segue/fail ,ssi address sentence code`, at most {FAILURES} a second to one sender, then their count.
 * **Bounds**: {MAX_BYTES} bytes a packet, {MAX_ARGS} arguments a message, {MAX_MESSAGES} messages a bundle, bundles {MAX_DEPTH}
   deep. Arrays are flattened. The types are `i f s b h d t S c r m T F N I [ ]`.
+
+## Browsers, OSCQuery, Zeroconf
+
+The TCP port answers HTTP too. **A browser** gets the page at `http://localhost:{PORT}/`: decks, verbs, values, jobs, failures. Keys
+`q` to `p` press the verbs of deck 1, `a` to `;` those of deck 2, space taps, Esc is panic.
+
+**OSCQuery**: `GET /` (without `Accept: text/html`) is the whole tree with `CONTENTS TYPE ACCESS VALUE RANGE DESCRIPTION UNIT`, any
+address below it a part, `?VALUE` and so on one attribute, `?HOST_INFO` the ports. `OPTIONS` lists what a verb takes besides. On
+**WebSocket**, binary messages are OSC both ways; `{{"COMMAND": "LISTEN", "DATA": "/segue/tempo"}}` tells a value at once and whenever
+it changes, `IGNORE` ends that. `PATH_CHANGED` comes where a range changes: that of `seek`, when a file is loaded.
+
+Pages of other origins, and requests under a host name that is not this machine's, are refused. The server listens on this machine
+alone unless `--host` says otherwise; then it is announced as `_osc._udp` and `_oscjson._tcp` (extra `discovery`).
 
 ## Options of verbs that make a take
 
