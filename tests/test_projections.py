@@ -39,7 +39,10 @@ def test_the_osc_page_has_every_address_option_and_code():
     for spec in SPECS:
         chapter = page.split(f"### `{spec.address}`", 1)[1].split("\n### ")[0]
         for arg in (*spec.args, *spec.options):
-            assert f"`{arg.name}`" in chapter or f"| option | `{arg.name}`" in page.split("\n## ")[1], (spec.address, arg.name)
+            assert f"`{arg.name}`" in chapter or f"| option | `{arg.name}`" in page.split("\n## Options")[1].split("\n## ")[0], (
+                spec.address,
+                arg.name,
+            )
     assert all(f"| {number} | {word} |" in page for word, number in CODES.items())
 
 
