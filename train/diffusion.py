@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from segue.engine.models.dit import Dit, DitSpec
 from segue.engine.paper import noised, over, v_of
@@ -121,11 +121,11 @@ def draw_levels(count: int, power: float, few_step: float, generator: torch.Gene
     return torch.where(torch.rand(count, generator=generator) < few_step, few, t)
 
 
-def v_loss(dit: Dit, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-    """`[B]`: mean squared error of v over the frames of each window whose t `[B, T]` is not 0."""
+def v_loss(dit: nn.Module, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+    """`[B]`: mean squared error of v over the frames of each window whose t, `[B, T]` or `[B]`, is not 0."""
     with torch.autocast(x_0.device.type, torch.bfloat16):
         v = dit(noised(x_0, eps, t), t)
-    noisy = over((t > 0).float(), x_0)
+    noisy = over((t > 0).float(), x_0).expand(-1, 1, x_0.shape[-1])
     error: Tensor = (v.float() - v_of(x_0, eps, t)).square() * noisy
     return error.sum((1, 2)) / (noisy.sum((1, 2)) * x_0.shape[1])
 
