@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+LEAST = 1e-12  # probability that a logarithm is taken of: a class that is all but excluded still has a gradient
+
 
 def l1(y: Tensor, Ax: Tensor) -> Tensor:
     """||y - A x||_1, the linear tasks."""
@@ -19,5 +21,4 @@ def l2(y: Tensor, Ax: Tensor) -> Tensor:
 
 def bce(y: Tensor, p: Tensor) -> Tensor:
     """Binary cross-entropy of probabilities p with targets y, both in [0, 1], classifier guidance."""
-    p = p.clamp(1e-6, 1 - 1e-6)
-    return -(y * p.log() + (1 - y) * (1 - p).log()).flatten(1).sum(1)
+    return -(y * p.clamp_min(LEAST).log() + (1 - y) * (1 - p).clamp_min(LEAST).log()).flatten(1).sum(1)

@@ -14,14 +14,14 @@ from segue.engine.colour import HALF, corrected, correction
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
 from segue.engine.guidance import REGIMES, enter
 from segue.engine.level import Level, level_step_db
+from segue.engine.models.guide import Guide
+from segue.engine.models.guide import guide as find_guide
 from segue.engine.models.spec import Model
 from segue.engine.paper import levels, xi_at
-from segue.engine.protocols import Embedder
 from segue.engine.request import CancelledError, EngineError, Piece, Request
 from segue.engine.samplers import sampler
 from segue.engine.seam import FADE_S, joined, joined_before
 from segue.engine.shapes import Window
-from segue.engine.statistics import Statistics
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import tasks
 
@@ -32,7 +32,6 @@ CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, 
 LEVEL_S = 3  # seconds before t0 whose loudness the takes hold
 
 OnStep = Callable[[int, int], None]
-Classifier = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -50,19 +49,15 @@ class _Run:
 class Engine:
     """Runs requests on one model, one at a time. Equal requests give equal bytes on one machine and back-end."""
 
-    def __init__(self, model: Model, embedder: Embedder | None = None, classifier: Classifier | None = None) -> None:
-        """model: as `backends.make` gives it. embedder: what the task style measures; statistics of the latents by default.
-
-        classifier: `[B, C, T]` latents to probabilities `[B, m]`, for the task classify.
-        """
+    def __init__(self, model: Model, guide: Guide | None = None) -> None:
+        """model: as `backends.make` gives it. guide: what the tasks style and classify measure; by default the model's own."""
         self.model = model
         self.sample_rate = model.codec.rate
         self._hop = model.codec.hop
         self._reach = model.codec.receptive_frames - (-HALF // self._hop)  # frames that a decoded, coloured sample depends on
         self._size = int(model.window_s * self.sample_rate / self._hop)
         self._context = max(1, round(CONTEXT_SHARE * self._size))
-        self._embedder = embedder or Statistics(model.codec.latent_dim)
-        self._classifier = classifier
+        self.guide = guide or find_guide("", model)
         self._tasks = tasks()
 
     @property
@@ -126,8 +121,8 @@ class Engine:
         levels(request.steps)
         if request.regime not in REGIMES:
             raise ValueError(f"regime: got {request.regime!r}; one of {', '.join(REGIMES)}")
-        if "classes" in task.needs and (self._classifier is None or request.classes is None):
-            raise ValueError(f"{task.name}: needs a classifier and classes, this model brings none; use the task style")
+        if "classes" in task.needs and (self.guide.classifier is None or request.classes is None):
+            raise ValueError(f"{task.name}: needs a classifier and classes, the guide {self.guide.name} brings none; use style")
         if not 0 <= self._xi(request) < float("inf"):
             raise ValueError(f"xi: got {self._xi(request):g}; a number from 0 on, {self.model.spec.xi:g} is usual")
         return task
@@ -162,7 +157,8 @@ class Engine:
         begin = run.line.left + window.start
         x_bar = latents[..., begin : begin + window.left + window.new + window.right]
         classes = None if request.classes is None else torch.from_numpy(request.classes)
-        sources = Sources(x_bar, window.left, window.right, self._embedder, run.style, self._classifier, classes)
+        guide = self.guide
+        sources = Sources(x_bar, window.left, window.right, guide.embedder, run.style, guide.classifier, classes)
         # A take from nothing goes on from itself: after its first window there is a context.
         task = self._tasks["continuation"] if window.left and not run.task.needs | run.task.also else run.task
         z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number)) * (1 + self.model.spec.heat / request.steps)
@@ -178,7 +174,7 @@ class Engine:
         x_0 = sampler(request.sampler)(
             denoiser,
             problem.to(getattr(denoiser, "device", "cpu")),
-            levels(request.steps, problem.t_T),
+            levels(request.steps, problem.t_T) if problem.t_T else [0.0],
             xi=xi_at(self._xi(request), request.steps),
             generator=noise.generator(request.seed, number, 1),
             on_step=told,

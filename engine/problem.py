@@ -51,7 +51,8 @@ class Term:
 class Problem:
     """What a sampler solves: start at x_T, follow the model, stay near A(x) = y under d.
 
-    A None measures nothing (unconditional). t_T < 1 starts part-way. `terms` adds weighted further losses.
+    A None measures nothing (unconditional). t_T < 1 starts part-way, 0 is x_T itself. `weight` is that of the main loss,
+    `terms` adds weighted further ones.
     clean: `[T]` bool, the frames held at level 0 throughout (a context regime sets it); None: the whole window shares one level.
     """
 
@@ -62,6 +63,7 @@ class Problem:
     t_T: float = 1.0
     terms: tuple[Term, ...] = ()
     clean: Tensor | None = None
+    weight: float = 1.0
 
     def at(self, level: float) -> Tensor:
         """The level of every item `[B]`, or of every frame `[B, T]` where some are clean."""
@@ -70,7 +72,7 @@ class Problem:
 
     def losses(self) -> tuple[Term, ...]:
         """The main loss and the further ones, without those that a clean context already meets exactly."""
-        main = () if self.A is None or self.y is None or self.d is None else (Term(self.A, self.y, self.d),)
+        main = () if self.A is None or self.y is None or self.d is None else (Term(self.A, self.y, self.d, self.weight),)
         return tuple(term for term in (*main, *self.terms) if not self._met(term))
 
     def _met(self, term: Term) -> bool:

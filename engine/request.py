@@ -24,7 +24,8 @@ class Request:
     new_frames: samples of new audio (its audio frames). left: what sounded up to t0. middle: what stands where the new audio
     will be, for a transition the first track's own future, for a loop the phrase itself. middle_right: the second track over
     the middle. right: what follows t0 + new_frames. style: audio whose style is wanted. classes: for the task classify,
-    `[1, m]` in [0, 1].
+    `[1, m]` in [0, 1], NaN for
+    those that do not matter (`Guide.wanted` makes it).
     xi is quoted at 50 steps and scaled to `steps`; None is the model's own. tail: latent frames that the tail regime guides.
     """
 

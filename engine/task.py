@@ -31,7 +31,8 @@ class Sources:
     x_bar: `[B, C, T]`, the window as it stands: left context, middle (a transition's crossfade), right context.
     left, right: C_L and C_R, frames of context at either end; left + right < T.
     embedder, style: guidance by an embedding: the map, and the latents `[B, C, T']` whose embedding is wanted.
-    classifier, classes: guidance by a classifier: A(x)_i = p(c_i | x) `[B, m]`, and the wanted y `[B, m]` in [0, 1].
+    classifier, classes: guidance by a classifier: A(x)_i = p(c_i | x) `[B, m]`, and the wanted y `[B, m]` in [0, 1], NaN for
+    classes that do not matter.
     """
 
     x_bar: Tensor

@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="live", help="shipped model, or a checkpoint's path")
     parser.add_argument("--backend", default="eager", help="how the model runs")
     parser.add_argument("--torch-device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--embedder", default=os.environ.get("SEGUE_YAMNET", ""), metavar="FILE", help="what style and classes are measured by"
+    )
     parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0: all cores but one")
     parser.add_argument("--midi", nargs="?", const="", default=None, metavar="PORTS", help="listen to MIDI inputs of this name")
     parser.add_argument("--output-latency", type=float, default=0.0, metavar="S", help="seconds taken off time tags")

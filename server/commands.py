@@ -121,6 +121,10 @@ _COMMON = (
     Arg("id", "i", "a number of the sender's choice for this job", "", 0, 2**31 - 1),
 )
 _K = Arg("k", "f", "share of noise in the start, Table 2: 1 is new, 0 is what stands there", "", 0, 1, 0.85)
+_T = Arg("T", "f", "level to start from instead of mixing by k: 1 is new, 0 is what stands there; the slides' T / 1000", "", 0, 1)
+_WEIGHT = Arg("weight", "f", "push of the style, or of the classes without one, on each new frame", "", 0, 1000, 1.0)
+_CLASS_WEIGHT = Arg("class_weight", "f", "push of the classes beside that of a style", "", 0, 1000, 1.0)
+_RECONSTRUCTION = Arg("reconstruction", "f", "pull of the context, in the regimes guided and tail", "", 0, 100, 1.0)
 _TAKE = _LENGTH + _COMMON
 _ID = Arg("id", "i", "the job meant; the newest without it", "", 0, 2**31 - 1)
 
@@ -157,16 +161,19 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     _verb("infill", "fills the coming stretch anew, joined to what follows on a file deck (infill)", (*_TAKE,)),
-    _verb("vary", "varies what was heard last, keeping its outline (regenerate)", (*_TAKE, _K)),
+    _verb("vary", "varies what was heard last, keeping its outline (regenerate, or renoise with T)", (*_TAKE, _K, _T)),
     _verb("loop", "makes the last phrase into a loop that closes without a seam (loop)"),
     _verb(
         "style",
-        "continues in the style of a deck, a file or a class (embedder or classifier guidance)",
+        "continues in the style of a deck or a file, towards a class, or both (embedder and classifier guidance)",
         (
             Arg("deck", "i", "the deck whose sound is the style", "deck", 1),
             Arg("path", "s", "a file whose sound is the style"),
             Arg("class", "s", "the name of a class of the classifier"),
             *_TAKE,
+            _WEIGHT,
+            _CLASS_WEIGHT,
+            _RECONSTRUCTION,
         ),
     ),
     _verb("generate", "plays something new, from noise alone (unconditional)"),
@@ -195,6 +202,9 @@ SPECS: tuple[Spec, ...] = (
     _value(f"{_DECK}/steps", "steps of verbs that do not say", _COMMON[1]),
     _value(f"{_DECK}/xi", "guidance of verbs that do not say", _COMMON[2]),
     _value(f"{_DECK}/k", "share of noise of verbs that do not say", _K),
+    _value(f"{_DECK}/weight", "push of the style of verbs that do not say", _WEIGHT),
+    _value(f"{_DECK}/class_weight", "push of the classes of verbs that do not say", _CLASS_WEIGHT),
+    _value(f"{_DECK}/reconstruction", "pull of the context of verbs that do not say", _RECONSTRUCTION),
     _value(f"{_DECK}/regime", "context regime of verbs that do not say", _COMMON[3]),
     _value(f"{_DECK}/quant", "entry of verbs that do not say", _COMMON[4]),
     _value(f"{_DECK}/xfade", "crossfade of verbs that do not say", _COMMON[5]),

@@ -19,6 +19,7 @@ class Config:
     device: part of a device's name, or None for the default; host_api: `JACK`, `ALSA`, `null`, ... or None.
     output_latency: seconds between the output port and the ear, taken off every time tag.
     allowance: seconds on top of the block after which a message without a tag takes effect: all are later, more are in time.
+    embedder: what style and classes are measured by: a file, `statistics`, or nothing for what ships with the model.
     patience: seconds without a sign of life after which the engine, with work to do, or the control process is started again.
     """
 
@@ -35,6 +36,7 @@ class Config:
     model: str = "live"
     backend: str = "eager"
     torch_device: str = "cpu"
+    embedder: str = ""
     threads: int = 0
     midi: str | None = None
     output_latency: float = 0.0

@@ -61,10 +61,12 @@ def make_engine(config: Config) -> tuple[Engine, EngineState]:
     from segue.engine import checkpoint
     from segue.engine.backends import make
     from segue.engine.engine import Engine
+    from segue.engine.models.guide import guide
 
     torch.set_num_threads(config.threads or spare_cores())
     torch.set_flush_denormal(True)
-    engine = Engine(make(config.backend, checkpoint.load(config.model, config.torch_device), config.torch_device))
+    model = make(config.backend, checkpoint.load(config.model, config.torch_device), config.torch_device)
+    engine = Engine(model, guide(config.embedder, model))
     engine.warm_up()
     return engine, EngineState("ready", "", engine.context_s, engine.context_min_s, engine.new_s, config.model)
 

@@ -85,6 +85,7 @@ class Inference:
             middle_right=_fitted(self._read(job.middle_right), new),
             right=self._read(job.right),
             style=self._read(job.style),
+            classes=self._engine.guide.wanted(job.classes).numpy() if job.classes else None,
             steps=job.steps,
             seed=job.seed,
             xi=job.xi,

@@ -67,6 +67,7 @@ class Job:
     middle_right: Source | None = None
     right: Source | None = None
     style: Source | None = None
+    classes: tuple[str, ...] = ()
     steps: int = 4
     seed: int = 0
     xi: float = 0.03
@@ -83,6 +84,7 @@ class Job:
         data: dict[str, Any] = json.loads(text)
         for name in ("left", "middle", "middle_right", "right", "style"):
             data[name] = _source(data[name])
+        data["classes"] = tuple(data["classes"])
         return cls(**data)
 
 

@@ -20,6 +20,14 @@ TASKS = {
     "style": "style",
     "generate": "generate",
 }
+# Options of a verb that are parameters of its task, as the task declares them.
+PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "regenerate": ("k",),
+    "renoise": ("T",),
+    "transition": ("k",),
+    "style": ("weight", "class_weight", "reconstruction"),
+    "classify": ("weight", "reconstruction"),
+}
 SLACK_S = 0.25  # seconds kept in hand when the engine is to be ready at a given frame
 LONGEST_S = 58.0  # what the rings can hold, less their slack
 
@@ -31,19 +39,20 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
     quant = str(settings["quant"])
     if due is None and quant != "off":
         beat, due = world.place(deck, at, quant)
+    task = _task(spec.name, bound)
     length = length_of(world, bound, settings, due if due is not None else at, before=spec.name == "loop")
     seed = int(settings.get("seed", -1) or 0)
     job = Job(
         id=world.next_job,
         deck=deck,
         verb=spec.name,
-        task=TASKS[spec.name],
+        task=task,
         new_frames=length,
         steps=int(settings["steps"] or 4),
         seed=seed if seed >= 0 else (world.next_job * 7919) % 2**31,
         xi=float(settings["xi"] or 0.0),
         regime=str(settings["regime"]),
-        parameters={"k": float(settings["k"] or 0.0)} if spec.name in ("vary", "transition") else {},
+        parameters={name: float(settings[name] or 0.0) for name in PARAMETERS.get(task, ())},
     )
     world.next_job += 1
     take = Take(
@@ -71,8 +80,19 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         _check_style(world, bound)
         take.target = int(bound.get("deck", 0) or 0)
         if "path" in bound:
-            take.job = replace(job, style=FilePart(str(bound["path"]), 0, max(world.context, world.rate)))
+            take.job = replace(take.job, style=FilePart(str(bound["path"]), 0, max(world.context, world.rate)))
+        if "class" in bound:
+            take.job = replace(take.job, classes=(str(bound["class"]),))
     return take
+
+
+def _task(verb: str, bound: Mapping[str, Value]) -> str:
+    """The task of a verb: of `vary` with a level to start from, and of `style` towards a class alone, another one."""
+    if verb == "vary" and "T" in bound:
+        return "renoise"
+    if verb == "style" and not {"deck", "path"} & set(bound):
+        return "classify"
+    return TASKS[verb]
 
 
 def length_of(
@@ -110,11 +130,10 @@ def _target(world: World, deck: int, bound: Mapping[str, Value]) -> int:
 
 def _check_style(world: World, bound: Mapping[str, Value]) -> None:
     given = [n for n in ("deck", "path", "class") if n in bound]
-    if len(given) != 1:
-        raise CommandError("bad-argument", f"style: takes one of deck, path or class, got {' and '.join(given) or 'none'}")
-    if given == ["class"]:
-        raise CommandError("not-available", "style: this model brings no classifier; use `deck N` or `path P`")
-    if given == ["deck"] and int(bound["deck"] or 0) > len(world.decks):
+    if not given or {"deck", "path"} <= set(given):
+        got = " and ".join(given) or "none"
+        raise CommandError("bad-argument", f"style: takes one of deck or path, a class, or a class beside one of them, got {got}")
+    if "deck" in given and int(bound["deck"] or 0) > len(world.decks):
         raise CommandError("no-such-deck", f"there is no deck {bound['deck']!r}: decks are 1 to {len(world.decks)}")
 
 
@@ -164,7 +183,7 @@ def _continue(world: World, take: Take, deck: Deck, moment: Moment) -> None:
         take.t0 = end + round(math.floor((take.t0 - end) / bar) * bar)
     left = _context(world, deck, end)
     style = take.job.style
-    if take.job.verb == "style" and style is None:
+    if take.job.task == "style" and style is None:
         style = _context(world, world.deck(take.target), moment.deck(take.target).heard)
     frames = _offset(world, take, moment) + take.length + take.spare + take.fade
     take.job = replace(take.job, left=left, style=style, new_frames=frames)

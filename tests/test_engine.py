@@ -23,8 +23,10 @@ from segue.engine.engine import CancelledError, Engine, EngineError, Piece, Requ
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.measure import loudness, loudness_step_lu, step_over_material
 from segue.engine.models.dit import DitSpec
+from segue.engine.models.guide import Guide
 from segue.engine.models.spec import Model, ModelSpec
 from segue.engine.shapes import constant_power, crossfade, plan
+from segue.engine.statistics import Statistics
 
 RATE, HOP, SIZE = 8000, 80, 60
 CONTEXT = 24  # 0.4 of the window
@@ -167,7 +169,8 @@ def test_classes_pull() -> None:
     def classifier(x: Tensor) -> Tensor:
         return torch.sigmoid(10 * x[:, :2].mean(-1))
 
-    engine = Engine(make("eager", model()), classifier=classifier)
+    made_model = make("eager", model())
+    engine = Engine(made_model, Guide("loud", Statistics(2 * HOP), classifier, ("first", "second")))
     bare = Request("classify", RATE // 4, left=music(1.0), classes=np.ones((1, 2), np.float32), match_level=False, steps=20)
     made = [Framewise().encode(torch.from_numpy(engine.take(replace(bare, xi=xi)))[None]) for xi in (0.0, 0.03)]
     without, pulled = (classifier(z).mean() for z in made)

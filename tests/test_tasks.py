@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Mean:
         return x.mean(-1)
 
 
-def sources(left: int = 4, right: int = 3) -> Sources:
+def sources(left: int = 4, right: int = 3, classes: bool = True) -> Sources:
     g = torch.Generator().manual_seed(1)
     return Sources(
         torch.randn(2, C, FRAMES, generator=g),
@@ -48,7 +48,7 @@ def sources(left: int = 4, right: int = 3) -> Sources:
         embedder=Mean(),
         style=torch.randn(2, C, 20, generator=g),
         classifier=lambda x: torch.sigmoid(x.mean(-1)),
-        classes=torch.tensor([[1.0, 0.0, 0.5]] * 2),
+        classes=torch.tensor([[1.0, 0.0, 0.5]] * 2) if classes else None,
     )
 
 
@@ -143,12 +143,13 @@ def test_generate_measures_nothing() -> None:
 def test_guidance_rows(name: str, d: object) -> None:
     """Without context Table 2's row as printed; with one, a further loss on the new frames alone."""
     z = noise()
-    bare = tasks()[name].problem(sources(0, 0), z)
+    both = name == "classify"
+    bare = tasks()[name].problem(sources(0, 0, both), z)
     assert torch.equal(bare.x_T, z)
     (term,) = bare.terms
     assert term.d is d
     assert term.A(z).shape == term.y.shape == (2, C)
-    (term,) = tasks()[name].problem(sources(), z).terms
+    (term,) = tasks()[name].problem(sources(classes=both), z).terms
     changed = z.clone()
     changed[..., :4] += 1
     assert torch.equal(term.A(changed), term.A(z))
@@ -157,7 +158,7 @@ def test_guidance_rows(name: str, d: object) -> None:
 @pytest.mark.parametrize("name", ["style", "classify"])
 def test_guidance_moves_towards_the_style(name: str) -> None:
     world = Gaussian(ar1(FRAMES, 0.9).float(), channels=C)
-    p = enter(tasks()[name].problem(sources(), noise()), "clean", world)
+    p = enter(tasks()[name].problem(sources(classes=name == "classify"), noise()), "clean", world)
     (term,) = p.terms
 
     def distance(xi: float) -> float:
@@ -170,6 +171,29 @@ def test_guidance_moves_towards_the_style(name: str) -> None:
 def test_guidance_without_its_source_is_a_sentence(name: str) -> None:
     with pytest.raises(ValueError, match="give both"):
         tasks()[name].problem(Sources(torch.zeros(1, C, FRAMES)), noise()[:1])
+
+
+def test_style_classes_and_context_stand_beside_each_other_with_their_weights() -> None:
+    p = tasks()["style"].problem(sources(), noise(), weight=2.0, class_weight=3.0, reconstruction=0.5)
+    assert [(term.d, term.weight) for term in p.losses()] == [(l1, 0.5), (l2, 2.0 * 8), (bce, 3.0 * 8)]
+    clean = enter(p, "clean", Gaussian(ar1(FRAMES).float(), channels=C))
+    assert [term.d for term in clean.losses()] == [l2, bce]
+
+
+def test_classes_that_do_not_matter_are_not_judged() -> None:
+    s = sources()
+    y = torch.tensor([[float("nan"), 1.0, float("nan")]] * 2)
+    (term,) = tasks()["classify"].problem(replace(s, classes=y), noise()).terms
+    assert term.y.tolist() == [[1.0], [1.0]]
+    assert s.classifier is not None
+    torch.testing.assert_close(term.A(noise()), s.classifier(noise()[..., 4:])[:, 1:2])
+
+
+def test_a_start_at_0_is_what_stands_there() -> None:
+    s = sources()
+    p = tasks()["renoise"].problem(s, noise(), T=0.0)
+    assert p.t_T == 0
+    torch.testing.assert_close(p.x_T, s.x_bar)
 
 
 def test_parameters_are_checked() -> None:

@@ -130,8 +130,9 @@ class DeckMethods:
         commit: bool | None = None,
         id: int | None = None,
         k: float | None = None,
+        T: float | None = None,
     ) -> int:
-        """Varies what was heard last, keeping its outline (regenerate)."""
+        """Varies what was heard last, keeping its outline (regenerate, or renoise with T)."""
         return self._take(
             "vary",
             beats=beats,
@@ -145,6 +146,7 @@ class DeckMethods:
             commit=commit,
             id=id,
             k=k,
+            T=T,
         )
 
     def loop(
@@ -192,8 +194,11 @@ class DeckMethods:
         xfade: float | None = None,
         commit: bool | None = None,
         id: int | None = None,
+        weight: float | None = None,
+        class_weight: float | None = None,
+        reconstruction: float | None = None,
     ) -> int:
-        """Continues in the style of a deck, a file or a class (embedder or classifier guidance)."""
+        """Continues in the style of a deck or a file, towards a class, or both (embedder and classifier guidance)."""
         return self._take(
             "style",
             deck=deck,
@@ -209,6 +214,9 @@ class DeckMethods:
             xfade=xfade,
             commit=commit,
             id=id,
+            weight=weight,
+            class_weight=class_weight,
+            reconstruction=reconstruction,
         )
 
     def generate(
@@ -313,6 +321,18 @@ class DeckMethods:
     def k(self, k: float | None = None) -> Any:
         """Share of noise of verbs that do not say."""
         return self._value("k", k)
+
+    def weight(self, weight: float | None = None) -> Any:
+        """Push of the style of verbs that do not say."""
+        return self._value("weight", weight)
+
+    def class_weight(self, class_weight: float | None = None) -> Any:
+        """Push of the classes of verbs that do not say."""
+        return self._value("class_weight", class_weight)
+
+    def reconstruction(self, reconstruction: float | None = None) -> Any:
+        """Pull of the context of verbs that do not say."""
+        return self._value("reconstruction", reconstruction)
 
     def regime(self, regime: str | None = None) -> Any:
         """Context regime of verbs that do not say."""

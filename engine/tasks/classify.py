@@ -9,23 +9,25 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from segue.engine.distance import bce
-from segue.engine.problem import Problem, Term
+from segue.engine.problem import Problem
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import continuation
-from segue.engine.tasks.style import WEIGHT
+from segue.engine.tasks.style import RECONSTRUCTION, WEIGHT, class_term
 
 
-def problem(sources: Sources, z: Tensor, weight: float = WEIGHT.default) -> Problem:
+def problem(
+    sources: Sources, z: Tensor, weight: float = WEIGHT.default, reconstruction: float = RECONSTRUCTION.default
+) -> Problem:
     """What is new moves towards the classes. Raises ValueError without a classifier and classes."""
-    classifier = sources.classifier
-    if classifier is None or sources.classes is None:
-        raise ValueError("classify: got no classifier or no classes; give both, or use the task style")
-    new = z.shape[-1] - sources.left
-    term = Term(lambda x: classifier(x[..., sources.left :]), sources.classes, bce, weight * new)
-    return replace(continuation.problem(sources, z), terms=(term,))
+    term = class_term(sources, weight * (z.shape[-1] - sources.left))
+    return replace(continuation.problem(sources, z), terms=(term,), weight=reconstruction)
 
 
 TASK = Task(
-    "classify", "continues towards classes of a classifier", problem, (WEIGHT,), frozenset({"classes"}), frozenset({"left"})
+    "classify",
+    "continues towards classes of a classifier",
+    problem,
+    (WEIGHT, RECONSTRUCTION),
+    frozenset({"classes"}),
+    frozenset({"left"}),
 )

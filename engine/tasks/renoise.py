@@ -10,7 +10,7 @@ from segue.engine.paper import noised
 from segue.engine.problem import Problem
 from segue.engine.task import Parameter, Sources, Task
 
-START = Parameter("T", "", 0.02, 1.0, 0.7, "level to start from: 1 is new, small keeps what stands there")
+START = Parameter("T", "", 0.0, 1.0, 0.7, "level to start from: 1 is new, 0 keeps what stands there; the slides' T / 1000")
 
 
 def problem(sources: Sources, z: Tensor, T: float = START.default) -> Problem:
