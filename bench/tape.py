@@ -47,13 +47,16 @@ class Player:
         self._feeder.close()
         self._keeper.close()
 
-    def connect(self, server: str) -> None:
-        """Our player into the server's first deck, the server's output into our recorder; nothing else of ours connected."""
+    def connect(self, server: str, heard_only: bool = False) -> None:
+        """Our player into the server's first deck, the server's output into our recorder; nothing else of ours connected.
+
+        heard_only: the server is only heard.
+        """
         for port in _ports():
             if port.startswith(f"{NAME}:"):
                 for other in _connected(port):
                     subprocess.run(["jack_disconnect", port, other], capture_output=True, check=False)
-        for ours, theirs in (("out_0", "in_0"), ("out_1", "in_1")):
+        for ours, theirs in () if heard_only else (("out_0", "in_0"), ("out_1", "in_1")):
             _unplug(f"{server}:{theirs}")
             _plug(f"{NAME}:{ours}", f"{server}:{theirs}")
         for ours, theirs in (("in_2", "out_0"), ("in_3", "out_1")):
@@ -69,10 +72,14 @@ class Player:
             time.sleep(0.02)
         if status.state is not FileState.READY:
             raise ValueError(status.sentence)
-        self._parts.clear()
-        self.first = self._recorded = self.segment.frame
+        self.begin()
         self.started = self.segment.frame + self.segment.rate // 2
         self.segment.push(Command.feed(0, Tape.PLAY, self.started, 0, status.file))
+
+    def begin(self) -> None:
+        """Begins to record."""
+        self._parts.clear()
+        self.first = self._recorded = self.segment.frame
 
     def mute(self) -> None:
         """The performer stops, now."""

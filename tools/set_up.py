@@ -25,8 +25,10 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "segue-set-up.stamp"
 INPUTS = ("pyproject.toml", "constraints.txt", "setup.py", "tools/set_up.py")
-COMPILED = ("core.c", "core.h", "build_core.py")
-EXTRAS = "midi,eval,dev"
+COMPILED = ("audio/core.c", "audio/core.h", "audio/build_core.py") + tuple(
+    f"control/{name}" for name in ("jack_clock.c", "jack_clock.h", "build_jack_clock.py")
+)
+EXTRAS = "midi,link,eval,dev"
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -46,6 +48,8 @@ TEST_PACKAGES = {
     "supercollider-language": "/usr/bin/sclang",
     "supercollider-server": "/usr/bin/scsynth",
     "sox": "/usr/bin/sox",
+    "chromium": "/usr/bin/chromium",
+    "chromium-driver": "/usr/bin/chromedriver",
 }
 
 
@@ -71,7 +75,7 @@ def fingerprint(extras: str) -> str:
     """A hash of everything that set-up depends on."""
     compiler = shutil.which("gcc") or shutil.which("cc"), HEADER.exists()
     digest = hashlib.sha256(f"{sys.version} {extras} {ROOT} {compiler}".encode())
-    for path in [ROOT / name for name in INPUTS] + [ROOT / "server" / "audio" / name for name in COMPILED]:
+    for path in [ROOT / name for name in INPUTS] + [ROOT / "server" / name for name in COMPILED]:
         digest.update(path.read_bytes() if path.exists() else b"absent")
     return digest.hexdigest()
 
