@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0: all cores but one")
     parser.add_argument("--midi", nargs="?", const="", default=None, metavar="PORTS", help="listen to MIDI inputs of this name")
+    parser.add_argument("--midi-map", default="", metavar="FILE", help="the MIDI map, written again when something is learnt")
     parser.add_argument("--output-latency", type=float, default=0.0, metavar="S", help="seconds taken off time tags")
     parser.add_argument(
         "--allowance", type=float, default=0.0, metavar="S", help="added to the block after which untagged messages sound"
@@ -158,7 +159,8 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
         backend=args.backend,
         torch_device=args.torch_device,
         threads=args.threads,
-        midi=args.midi,
+        midi=args.midi if args.midi is not None or not args.midi_map else "",
+        midi_map=os.path.abspath(args.midi_map or Path(folder) / "midi.yaml"),
         output_latency=args.output_latency,
         allowance=args.allowance,
         tempo=args.tempo,

@@ -267,6 +267,18 @@ SPECS: tuple[Spec, ...] = (
         reply="waveform",
         returns=(Arg("on", "i", "1 or 0"),),
     ),
+    _action(
+        "midi/learn",
+        "binds the next MIDI message to an address; without one, no more",
+        (Arg("address", "s", "any that is received", default=""),),
+    ),
+    _action(
+        "midi/map",
+        "asks for the MIDI map; with a text, which docs/MIDI.md describes, sets it",
+        (Arg("text", "s", "YAML"),),
+        reply="midi/map",
+        returns=(Arg("text", "s", "YAML"),),
+    ),
     _action("meters", "asks for the levels once, deck by deck"),
     _action("jobs", "asks for all jobs that are not over", reply="job"),
     _action("dump_osc", "prints every message that arrives", (Arg("on", "b", "1 or 0", default=True),)),
@@ -346,6 +358,11 @@ SPECS: tuple[Spec, ...] = (
             Arg("context_end_frame", "h", "t0, where its first column belongs", "frame"),
             Arg("columns", "B", "two bytes each, of as many frames as those of wave: lowest and highest, 128 is zero"),
         ),
+    ),
+    _event(
+        f"{ROOT}/midi/learned",
+        "a MIDI message was bound",
+        (Arg("address", "s", "what it does now"), Arg("message", "s", "note, control or program, with its number and channel")),
     ),
     _event(
         f"{ROOT}/grid",

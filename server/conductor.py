@@ -54,6 +54,16 @@ class Timebase(Protocol):
         """The frame at this very moment: a block that begins at or before it may be under way."""
 
 
+class MidiMap(Protocol):
+    """The MIDI controller's map, where there is MIDI."""
+
+    def learn(self, address: str) -> None:
+        """Bind the next message to an address. Raises CommandError."""
+
+    def text(self, text: str | None) -> str:
+        """The map, after it has been set to a text. Raises CommandError."""
+
+
 @dataclass(frozen=True)
 class Delays:
     """latency: seconds from the output port to the ear, taken off tags. allowance: seconds that untagged messages are given."""
@@ -74,6 +84,7 @@ class Conductor:
         self.sources: Sources | None = None
         self.on_quit: Callable[[], None] = lambda: None
         self.door_stats: Callable[[], dict[str, int]] = dict
+        self.surface: MidiMap | None = None
         self.on_watch: Callable[[str], None] = lambda route: None
         self.commands = 0
         self._segment, self._clock, self._log, self._delays = segment, clock, log, delays
@@ -244,6 +255,10 @@ class Conductor:
             port = bound.get("port")
             events.notify(command.sender, None if port is None else int(port))
 
+        def midi_map(command: Command, bound: dict[str, Value], at: int) -> None:
+            text = bound.get("text")
+            events.reply(command, f"{ROOT}/midi/map", self._midi().text(None if text is None else str(text)))
+
         def waveform(command: Command, bound: dict[str, Value], at: int) -> None:
             events.watch(command.sender, bool(bound.get("on", True)))
             if bound.get("on", True):
@@ -257,6 +272,8 @@ class Conductor:
             "notify": notify,
             "subscribe": lambda command, bound, at: events.subscribe(command.sender, bool(bound.get("on", True))),
             "waveform": waveform,
+            "learn": lambda command, bound, at: self._midi().learn(str(bound.get("address") or "")),
+            "map": midi_map,
             "meters": meters,
             "jobs": lambda command, bound, at: reports.jobs(events, command.sender, world),
             "dump_osc": lambda command, bound, at: setattr(self, "_dump", bool(bound.get("on", True))),
@@ -270,6 +287,11 @@ class Conductor:
             self._answers[spec.name](command, bound, at)
         except CommandError as error:
             self.events.fail(command, command.address, str(error), error.code)
+
+    def _midi(self) -> MidiMap:
+        if self.surface is None:
+            raise CommandError("not-available", "the server does not listen to MIDI: start it with --midi")
+        return self.surface
 
     def _quit(self, command: Command) -> None:
         self.events.reply(command, f"{ROOT}/quit")

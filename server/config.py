@@ -17,6 +17,7 @@ class Config:
     """What `segue serve` was asked for.
 
     device: part of a device's name, or None for the default; host_api: `JACK`, `ALSA`, `null`, ... or None.
+    midi_map: a file for the MIDI map, which learning writes; need not exist.
     output_latency: seconds between the output port and the ear, taken off every time tag.
     allowance: seconds on top of the block after which a message without a tag takes effect: all are later, more are in time.
     embedder: what style and classes are measured by: a file, `statistics`, or nothing for what ships with the model.
@@ -39,6 +40,7 @@ class Config:
     embedder: str = ""
     threads: int = 0
     midi: str | None = None
+    midi_map: str = ""
     output_latency: float = 0.0
     state_file: str = ""
     log: str = ""

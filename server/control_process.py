@@ -19,15 +19,15 @@ from typing import NamedTuple
 from segue.server.audio.priority import ahead_of_the_model
 from segue.server.audio.segment import Segment, SharedMemoryError
 from segue.server.clock import SampleClock
-from segue.server.commands import ROOT, SPECS, Command, Value
+from segue.server.commands import ROOT, SPECS, Command, Kind, Value
 from segue.server.conductor import Conductor, Delays
 from segue.server.config import Config
 from segue.server.control.desk import WebDesk, files, names
 from segue.server.control.discovery import Announcer, worth_announcing
 from segue.server.control.http import WebConnection, own_names
-from segue.server.control.midi import MidiDoor
 from segue.server.control.osc import DoorError, OscDoor
 from segue.server.control.oscquery import Tree
+from segue.server.control.surface import Surface
 from segue.server.effects import Source
 from segue.server.events import Audience, Events
 from segue.server.jobs import WorkerEvent
@@ -74,6 +74,7 @@ class Control:
         self._conductor.door_stats = self._door.stats
         self._waveforms = Waveforms(segment, world, self._events)
         self._conductor.on_watch = self._waveforms.show
+        self._surface: Surface | None = None
         self._open_web(segment.decks)
         self._stopped = asyncio.Event()
         self._saved = ""
@@ -94,8 +95,12 @@ class Control:
         own = own_names(*names(self._door.host))
         self._door.on_http = lambda: WebConnection(desk, own)
 
-        def news(address: str, args: tuple[Value, ...], types: str | None = None, time: float | None = None) -> None:
+        def news(
+            address: str, args: tuple[Value, ...], types: str | None = None, time: float | None = None, by: str = ""
+        ) -> None:
             desk.news(address, args, types, time)
+            if self._surface is not None:
+                self._surface.news(address, args, by)
             if address.endswith("/file"):
                 length = float(args[1] or 0.0)
                 for verb in ("seek", "cue"):
@@ -119,7 +124,7 @@ class Control:
         argv = self._config.engine_argv
         worker = ProcessWorker(self._config, lambda e: self._from_thread(loop, e), argv)
         self._conductor.worker = worker
-        midi, announcer = self._open_midi(loop), self._announce()
+        midi, announcer = self._open_midi(), self._announce()
         self._take_over()
         self._conductor.take_tempo_from(Source(self._conductor.session.world.sync.source))
         for number, path in enumerate(self._config.files, 1):
@@ -163,19 +168,25 @@ class Control:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the server ends
             loop.call_soon_threadsafe(self._conductor.worker_event, event)
 
-    def _open_midi(self, loop: asyncio.AbstractEventLoop) -> MidiDoor | None:
+    def _open_midi(self) -> Surface | None:
         if self._config.midi is None:
             return None
-        door = MidiDoor(
-            lambda command: self._from_midi(loop, command),
+        surface = Surface(
+            self._conductor.handle,
+            lambda address, args: self._events.emit(address, *args),
             ports=self._config.midi or ".*",
             api="jack" if "JACK" in self._segment.sentence else None,
             decks=self._segment.decks,
+            file=self._config.midi_map,
             on_clock=self._sources.feed,
             say=lambda sentence: print(f"segue: {sentence}", file=sys.stderr, flush=True),
         )
-        door.open()
-        return door
+        for address, spec in Tree(SPECS, self._segment.decks).addresses.items():
+            if spec.kind is Kind.VALUE:
+                surface.news(address, self._conductor.value(address) or ())
+        self._conductor.surface = self._surface = surface
+        surface.open()
+        return surface
 
     def _announce(self) -> Announcer | None:
         if not worth_announcing(self._door.host):
@@ -184,10 +195,6 @@ class Control:
         announcer = Announcer(self._config.client_name, self._door.host, self._door.port, say)
         announcer.open()
         return announcer
-
-    def _from_midi(self, loop: asyncio.AbstractEventLoop, command: Command) -> None:
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._conductor.handle, command)
 
     async def _keep_time(self) -> None:
         loop, save_at = asyncio.get_running_loop(), 0.0

@@ -34,7 +34,10 @@ class Audience(Enum):
 class News(Protocol):
     """Who hears of everything that is told to all, and needs no lease."""
 
-    def __call__(self, address: str, args: tuple[Value, ...], types: str | None = None, time: float | None = None) -> None: ...
+    def __call__(
+        self, address: str, args: tuple[Value, ...], types: str | None = None, time: float | None = None, by: str = ""
+    ) -> None:
+        """by: the sender that set a value."""
 
 
 class Send(Protocol):
@@ -150,14 +153,20 @@ class Events:
         self._changed[address] = (args, by)
 
     def _tell(
-        self, address: str, args: tuple[Value, ...], types: str | None, time: float | None, leases: Iterable[_Lease]
+        self,
+        address: str,
+        args: tuple[Value, ...],
+        types: str | None,
+        time: float | None,
+        leases: Iterable[_Lease],
+        by: str = "",
     ) -> None:
         for target in dict.fromkeys(lease.target for lease in leases):
             self._send(target, address, args, types, time)
         if len(self._last) < MAX_KEPT or address in self._last:
             self._last[address] = args
         if self.on_news is not None:
-            self.on_news(address, args, types, time)
+            self.on_news(address, args, types, time, by)
 
     def meters(self, address: str, *levels: float) -> None:
         """Note the levels at an address; `tick` sends the latest. A level that stays at zero is sent once."""
@@ -180,7 +189,7 @@ class Events:
         self._expire()
         changes, self._changed = self._changed, {}
         for address, (args, by) in changes.items():
-            self._tell(address, args, None, None, [lease for sender, lease in self._leases.items() if sender != by])
+            self._tell(address, args, None, None, [lease for sender, lease in self._leases.items() if sender != by], by)
 
     def fail(self, to: Command | str, address: str, sentence: str, code: str) -> None:
         """Say to the sender what could not be done and why; over 20 a second are counted and said in one line."""

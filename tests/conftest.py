@@ -9,6 +9,7 @@ REAL_TIME = {
     "test_bad_input.py",
     "test_hangs.py",
     "test_midi.py",
+    "test_midi_map.py",
     "test_page.py",
     "test_rates.py",
     "test_serve.py",

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from segue.server.commands import Command, addresses, is_release
 from segue.server.control import midi
 from segue.server.control.midi import MidiDoor
-from segue.server.control.midi_map import Binding, MidiError, Translator, default_map, dump_map, parse_map
+from segue.server.control.midi_map import Binding, MidiError, default_map, dump_map, parse_map
+from segue.server.control.midi_translate import Translator
 from segue.server.control.packets import decode, encode
 from segue.server.control.patterns import resolve
 
@@ -89,7 +90,7 @@ def test_the_map_survives_its_text():
     [
         ("{", "MIDI map is no YAML"),
         ("note: 36", "MIDI map is a list"),
-        ("- {address: /segue/panic}", "entry 1: has to name a note or a control"),
+        ("- {address: /segue/panic}", "entry 1: has to name a note or a control or a program"),
         (
             "- {note: 36, address: /segue/panic}\n- {note: 128, address: /segue/panic}",
             "entry 2: note is a whole number from 0 to 127, got 128",

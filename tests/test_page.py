@@ -195,6 +195,19 @@ def test_a_failure_is_read_in_the_log(stage: Stage) -> None:
     stage.until("return document.querySelector('#log').innerText.includes('/nowhere.wav')")
 
 
+def test_learning_sends_what_is_touched_and_plays_nothing(stage: Stage) -> None:
+    stage.press("deck 1 stop")
+    before = len(stage.commands())
+    stage.page.find_element("css selector", "#learn").click()
+    stage.press("deck 1 loop")
+    stage.until("return document.querySelector('#log').innerText.includes('--midi')")  # this server has none, and says so
+    assert stage.page.execute_script("return document.querySelector('.learning').dataset.verb") == "loop"
+    stage.page.find_element("css selector", "#learn").click()
+    assert stage.page.execute_script("return document.querySelector('.learning')") is None
+    stage.client.ask("/segue/sync", 2)
+    assert not [one for one in stage.commands()[before:] if one[0].endswith("/loop")]
+
+
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1920, 1080)])
 def test_it_fits_and_fingers_hit_it(stage: Stage, width: int, height: int) -> None:
     size(stage.page, width, height)

@@ -415,6 +415,14 @@ class ServerMethods:
         """Sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs."""
         return self._asked("waveform", on)
 
+    def learn(self, address: str | None = None) -> None:
+        """Binds the next MIDI message to an address; without one, no more."""
+        self._action("learn", address)
+
+    def map(self, text: str | None = None) -> tuple[Any, ...]:
+        """Asks for the MIDI map; with a text, which docs/MIDI.md describes, sets it."""
+        return self._asked("map", text)
+
     def meters(self) -> None:
         """Asks for the levels once, deck by deck."""
         self._action("meters")

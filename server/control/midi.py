@@ -1,4 +1,4 @@
-"""The MIDI door: listens to every input there is, also to those that are plugged in later.
+"""The MIDI door: listens to every input there is and lights every output, also those that are plugged in later.
 
 Threads: RtMidi calls back on threads of its own, one more looks for ports once a second; both call `on_command`, which therefore
 must take calls from any thread (`loop.call_soon_threadsafe`). Nothing here waits for the event loop.
@@ -20,11 +20,13 @@ from functools import partial
 from typing import Any
 
 from segue.server.commands import DECKS, Command
-from segue.server.control.midi_map import Binding, MidiError, Translator, default_map
+from segue.server.control.midi_map import Binding, MidiError, default_map
+from segue.server.control.midi_translate import Translator
 
 POLL = 1.0  # seconds between two looks for new ports
 SYSTEM = 0xF0  # status bytes from here on are messages to everyone: the clock's among them
 _OWN = "segue in"
+_OWN_OUT = "segue out"
 _log = logging.getLogger(__name__)
 
 
@@ -32,8 +34,9 @@ class MidiDoor:
     """Listens to every MIDI input whose name matches, also to those that appear later.
 
     on_command(command): called from any thread. ports: regular expression, searched in port names. api: alsa, jack, or None for
-    what this machine has. on_clock(message, time): told the messages of a MIDI clock, also from any thread. say(sentence): told once
-    whether there is MIDI at all, and which ports come and go.
+    what this machine has. on_clock(message, time): told the messages of a MIDI clock, from any thread. say(sentence): told once
+    whether there is MIDI at all, and which ports come and go. takes(message): whether a message is used up by it and is to be
+    carried out no more. on_output(): an output was opened, which knows nothing yet. Both from any thread.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class MidiDoor:
         decks: int = DECKS,
         on_clock: Callable[[bytes, float], None] | None = None,
         say: Callable[[str], None] = _log.info,
+        takes: Callable[[Sequence[int]], bool] = lambda message: False,
+        on_output: Callable[[], None] = lambda: None,
     ) -> None:
         try:
             self._pattern = re.compile(ports)
@@ -52,10 +57,13 @@ class MidiDoor:
             raise MidiError(f"MIDI port pattern {ports!r} is no regular expression: {error}") from None
         if api not in (None, "alsa", "jack"):
             raise MidiError(f"no MIDI system {api!r}: alsa and jack are, or none for what is there")
-        self._translator = Translator(default_map(decks) if bindings is None else bindings, decks)
+        self.translator = Translator(default_map(decks) if bindings is None else bindings, decks)
         self._on_command, self._on_clock, self._api, self._say = on_command, on_clock, api, say
+        self._takes, self._on_output = takes, on_output
         self._inputs: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
         self._probe: Any = None
+        self._out_probe: Any = None
         self._missing = ""
         self._server: list[tuple[str, int]] = []
         self._over = threading.Event()
@@ -73,6 +81,18 @@ class MidiDoor:
         if self._thread.is_alive():
             self._thread.join()
         self._forget()
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        """Send to every output; what cannot be sent is left out. From the event loop."""
+        for port in tuple(self._outputs.values()):
+            with contextlib.suppress(OSError, ValueError):
+                for message in messages:
+                    port.send_message(message)
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs that are open."""
+        return list(self._outputs)
 
     @property
     def ports(self) -> list[str]:
@@ -99,12 +119,31 @@ class MidiDoor:
                 self._close(name)
             for name in [name for name in names if name not in self._inputs]:
                 self._open(rtmidi.MidiIn(system, name="segue"), name)
+            self._look_out(rtmidi, system)
             self._missing = ""
         except (OSError, ImportError, ValueError) as error:  # RtMidi's errors are OSErrors and ValueErrors
             self._forget()
             if str(error) != self._missing:
                 self._missing = str(error)
                 self._say(f"no MIDI: {error}")
+
+    def _look_out(self, rtmidi: Any, system: int) -> None:
+        if self._out_probe is None:
+            self._out_probe = rtmidi.MidiOut(system, name="segue")
+        names = [name for name in self._out_probe.get_ports() if _OWN not in name and self._pattern.search(name)]
+        for name in [known for known in self._outputs if known not in names]:
+            self._close_out(name)
+        for name in [name for name in names if name not in self._outputs]:
+            port = rtmidi.MidiOut(system, name="segue")
+            port.open_port(self._out_probe.get_ports().index(name), _OWN_OUT)
+            self._outputs[name] = port
+            self._on_output()
+
+    def _close_out(self, name: str) -> None:
+        port = self._outputs.pop(name)
+        with contextlib.suppress(OSError):
+            port.close_port()
+            port.delete()
 
     def _open(self, port: Any, name: str) -> None:
         if self._on_clock is not None:
@@ -125,7 +164,9 @@ class MidiDoor:
     def _forget(self) -> None:
         for name in list(self._inputs):
             self._close(name)
-        self._probe = None
+        for name in list(self._outputs):
+            self._close_out(name)
+        self._probe = self._out_probe = None
 
     def _arrived(self, sender: str, event: tuple[list[int], float], data: object = None) -> None:
         arrival = time.time()
@@ -133,7 +174,9 @@ class MidiDoor:
         if self._on_clock is not None and event[0] and event[0][0] >= SYSTEM:
             self._on_clock(bytes(event[0]), arrival)
             return
-        for command in self._translator.commands(event[0], sender, arrival):
+        if self._takes(event[0]):
+            return
+        for command in self.translator.commands(event[0], sender, arrival):
             try:
                 self._on_command(command)
             except Exception:  # RtMidi's thread has nobody to catch it

@@ -1,13 +1,13 @@
-"""The MIDI map: which note or controller stands for which address, and the Commands that a message makes."""
+"""The MIDI map as text: which note, controller or program stands for which address, and how it moves a value."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import yaml
 
-from segue.server.commands import DECKS, ROOT, Arg, Command, Kind, Spec, Value, addresses
+from segue.server.commands import DECKS, ROOT, Kind, Spec, addresses
 
 CHANNEL_MODE = 120  # controllers from here on are channel mode messages (MIDI 1.0): they act whatever their value
 NOTE_VERBS = ("continue", "transition", "infill", "vary", "loop", "style", "generate", "stop")
@@ -15,7 +15,10 @@ FIRST_NOTE = 36  # the lowest pad of most controllers; a deck has eight
 CONTROL_VALUES = (("gain", 0.0, 1.0), ("k", 0.0, 1.0), ("xi", 0.0, 0.3), ("beats", 1.0, 32.0))
 FIRST_CONTROL = 20  # 20 to 31 are undefined in MIDI 1.0, free to use
 ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
-_NOTE_OFF, _NOTE_ON, _CONTROL = 0x80, 0x90, 0xB0
+KINDS = ("note", "control", "program")
+WAYS = ("absolute", "fine", "offset", "twos", "sign")
+TAKEOVERS = ("jump", "cross", "scale")
+FINE = 32  # the controller with the lower seven bits of another comes so much after it
 
 
 class MidiError(ValueError):
@@ -24,7 +27,13 @@ class MidiError(ValueError):
 
 @dataclass(frozen=True)
 class Binding:
-    """One line of the map. kind is note or control, channel 1 to 16 or None for all; low and high are the values at 0 and 127."""
+    """One line of the map.
+
+    kind: note, control or program. channel: 1 to 16, None for all. low and high: the values at the two ends.
+    way: how a controller says where it is: absolute, fine (14 bits, with controller number + 32), or relative as an offset from
+    64, in two's complement, or with bit 6 as the sign. takeover: what a fader does that stands elsewhere than the value: jump to
+    it, wait until it crosses it, or scale what is left of its way. momentary: a pad let go undoes what it did.
+    """
 
     kind: str
     number: int
@@ -32,6 +41,9 @@ class Binding:
     channel: int | None = None
     low: float | None = None
     high: float | None = None
+    way: str = "absolute"
+    takeover: str = "jump"
+    momentary: bool = False
 
 
 def default_map(decks: int = DECKS) -> tuple[Binding, ...]:
@@ -49,14 +61,25 @@ def default_map(decks: int = DECKS) -> tuple[Binding, ...]:
     return (*notes, *controls, *(Binding("control", number, f"{ROOT}/panic") for number in (ALL_SOUND_OFF, ALL_NOTES_OFF)))
 
 
+def learnt(kind: str, number: int, address: str, channel: int | None = None) -> Binding:
+    """A binding as learning makes it: over the range that the default map gives such a value."""
+    ranges = {name: (low, high) for name, low, high in CONTROL_VALUES}
+    low, high = ranges.get(address.rsplit("/", 1)[1], (None, None)) if kind == "control" else (None, None)
+    return Binding(kind, number, address, channel, low, high)
+
+
 def dump_map(bindings: Sequence[Binding]) -> str:
     """The map as YAML, a line a binding; `parse_map` reads it."""
     lines = []
     for one in bindings:
-        extras = {"channel": one.channel, "low": one.low, "high": one.high}
-        pairs = {one.kind: one.number, "address": one.address} | {k: v for k, v in extras.items() if v is not None}
-        lines.append("- {" + ", ".join(f"{key}: {value}" for key, value in pairs.items()) + "}\n")
+        rest = {f.name: getattr(one, f.name) for f in fields(one)[3:] if getattr(one, f.name) != f.default}
+        pairs = {one.kind: one.number, "address": one.address} | rest
+        lines.append("- {" + ", ".join(f"{key}: {_yaml(value)}" for key, value in pairs.items()) + "}\n")
     return "".join(lines)
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def parse_map(text: str, decks: int = DECKS) -> tuple[Binding, ...]:
@@ -72,64 +95,38 @@ def parse_map(text: str, decks: int = DECKS) -> tuple[Binding, ...]:
 
 
 def _binding(at: int, line: object, known: dict[str, tuple[Spec, int | None]]) -> Binding:
-    if not isinstance(line, dict) or len({"note", "control"} & set(line)) != 1:
-        raise MidiError(f"MIDI map, entry {at}: has to name a note or a control, got {line!r:.80}")
-    unknown = set(line) - {"note", "control", "address", "channel", "low", "high"}
+    if not isinstance(line, dict) or len(set(KINDS) & set(line)) != 1:
+        raise MidiError(f"MIDI map, entry {at}: has to name a note or a control or a program, got {line!r:.80}")
+    rest = [f.name for f in fields(Binding)[2:]]
+    unknown = set(line) - {*KINDS, *rest}
     if unknown:
-        raise MidiError(f"MIDI map, entry {at}: no key {sorted(map(str, unknown))[0]}; note control address channel low high are")
-    kind = "note" if "note" in line else "control"
+        raise MidiError(f"MIDI map, entry {at}: no key {sorted(map(str, unknown))[0]}; {' '.join((*KINDS, *rest))} are")
+    kind = next(name for name in KINDS if name in line)
     _whole(at, kind, line[kind], 0, 127)
     if "channel" in line:
         _whole(at, "channel", line["channel"], 1, 16)
     for key in ("low", "high"):
-        if not isinstance(line.get(key, 0), (int, float)):
+        if isinstance(line.get(key, 0), bool) or not isinstance(line.get(key, 0), (int, float)):
             raise MidiError(f"MIDI map, entry {at}: {key} is a number, got {line[key]!r:.40}")
-    if line.get("address") not in known:
-        raise MidiError(f"MIDI map, entry {at}: unknown address {line.get('address')!r:.80}; segue commands lists them")
-    return Binding(kind, line[kind], line["address"], line.get("channel"), line.get("low"), line.get("high"))
+    _choice(at, line, "way", WAYS)
+    _choice(at, line, "takeover", TAKEOVERS)
+    _choice(at, line, "momentary", (True, False))
+    address = line.get("address")
+    if not isinstance(address, str) or address not in known:
+        raise MidiError(f"MIDI map, entry {at}: unknown address {address!r:.80}; segue commands lists them")
+    if line.get("way", "absolute") != "absolute" and (kind != "control" or known[address][0].kind is not Kind.VALUE):
+        raise MidiError(f"MIDI map, entry {at}: {line['way']} is for a controller of a value, got {kind} of {address}")
+    if line.get("way") == "fine" and line[kind] >= FINE:
+        raise MidiError(f"MIDI map, entry {at}: fine needs a controller from 0 to {FINE - 1}, got {line[kind]}")
+    return Binding(kind, line[kind], **{name: line[name] for name in rest if name in line})
+
+
+def _choice(at: int, line: dict[str, object], key: str, allowed: Sequence[object]) -> None:
+    if key in line and not any(line[key] is one or (line[key] == one and isinstance(one, str)) for one in allowed):
+        shown = " ".join(_yaml(one) for one in allowed)
+        raise MidiError(f"MIDI map, entry {at}: {key} is one of {shown}, got {line[key]!r:.40}")
 
 
 def _whole(at: int, key: str, value: object, low: int, high: int) -> None:
-    if not isinstance(value, int) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise MidiError(f"MIDI map, entry {at}: {key} is a whole number from {low} to {high}, got {value!r:.40}")
-
-
-class Translator:
-    """MIDI bytes to Commands; pure."""
-
-    def __init__(self, bindings: Sequence[Binding], decks: int = DECKS) -> None:
-        self._specs = addresses(decks=decks)
-        self._bindings: dict[tuple[str, int], list[Binding]] = {}
-        for one in bindings:
-            self._bindings.setdefault((one.kind, one.number), []).append(one)
-
-    def commands(self, message: Sequence[int], sender: str = "", arrival: float | None = None) -> list[Command]:
-        """What a message asks for: (1,) presses, (0,) lets go, as a button over OSC would; a controller of a value sets it."""
-        if len(message) < 3 or max(message[1:3]) > 127 or message[0] & 0xF0 not in (_NOTE_OFF, _NOTE_ON, _CONTROL):
-            return []
-        status, channel = message[0] & 0xF0, (message[0] & 0x0F) + 1
-        kind = "control" if status == _CONTROL else "note"
-        amount = 0 if status == _NOTE_OFF else message[2]
-        return [
-            Command(one.address, (self._value(one, amount),), None, sender, arrival)
-            for one in self._bindings.get((kind, message[1]), ())
-            if one.channel in (None, channel)
-        ]
-
-    def _value(self, one: Binding, amount: int) -> Value:
-        spec = self._specs[one.address][0]
-        if spec.kind is Kind.VALUE:
-            return _scaled(one, spec.args[0], amount)
-        if one.kind == "control":
-            return int(one.number >= CHANNEL_MODE or amount >= 64)  # a pedal is down from 64 on
-        return int(amount > 0)
-
-
-def _scaled(one: Binding, arg: Arg, amount: int) -> Value:
-    share = amount / 127
-    if arg.choices:
-        return arg.choices[round(share * (len(arg.choices) - 1))]
-    low = one.low if one.low is not None else arg.low if arg.low is not None else 0.0
-    high = one.high if one.high is not None else arg.high if arg.high is not None else 1.0
-    value = low + (high - low) * share
-    return round(value) if arg.type in "ib" else value

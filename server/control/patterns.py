@@ -79,7 +79,7 @@ def _piece(pattern: str, at: int) -> tuple[str, int]:
 
 def _choice(inside: str) -> str:
     negated = inside.startswith("!")
-    body = re.sub(r"[\\\[\]^&~|]", lambda m: "\\" + m[0], inside[negated:])
+    body = re.sub(r"[\\\[\]^&~|]", lambda m: "\\" + m[0], inside[negated:]).replace("--", r"-\-")  # no set operations
     if not body:
         return "[^/]" if negated else "(?!)"
     return f"(?!/)[{'^' if negated else ''}{body}]"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from segue.server.commands import CODES, DECKS, PORT, SPECS, Arg, Kind, Spec
-from segue.server.control.midi_map import CHANNEL_MODE, Binding, default_map, dump_map
+from segue.server.control.midi_lights import COMING, OFF, PLAYING
+from segue.server.control.midi_map import CHANNEL_MODE, FINE, TAKEOVERS, WAYS, Binding, default_map, dump_map
 from segue.server.control.packets import MAX_ARGS, MAX_BYTES, MAX_DEPTH, MAX_MESSAGES
 from segue.server.events import FAILURES, LEASE, MAX_CLIENTS
 
@@ -43,10 +44,10 @@ segue send deck/1/continue beats 8 --wait playing
 The TCP port answers HTTP too. **A browser** gets the page at `http://localhost:{PORT}/`: decks, verbs, values, jobs, failures. Keys
 `q` to `p` press the verbs of deck 1, `a` to `;` those of deck 2, space taps, Esc is panic.
 
-**OSCQuery**: `GET /` (without `Accept: text/html`) is the whole tree with `CONTENTS TYPE ACCESS VALUE RANGE DESCRIPTION UNIT`, any
-address below it a part, `?VALUE` and so on one attribute, `?HOST_INFO` the ports. `OPTIONS` lists what a verb takes besides. On
-**WebSocket**, binary messages are OSC both ways; `{{"COMMAND": "LISTEN", "DATA": "/segue/tempo"}}` tells a value at once and whenever
-it changes, `IGNORE` ends that. `PATH_CHANGED` comes where a range changes: that of `seek`, when a file is loaded.
+**OSCQuery**: `GET /` (without `Accept: text/html`) is the whole tree with `CONTENTS TYPE ACCESS VALUE RANGE DESCRIPTION UNIT`,
+any address below it a part, `?VALUE` and so on one attribute, `?HOST_INFO` the ports. `OPTIONS` lists what a verb takes besides.
+On **WebSocket**, binary messages are OSC both ways; `{{"COMMAND": "LISTEN", "DATA": "/segue/tempo"}}` tells a value at once and
+whenever it changes, `IGNORE` ends that. `PATH_CHANGED` comes where a range changes: that of `seek`, when a file is loaded.
 
 Pages of other origins, and requests under a host name that is not this machine's, are refused. The server listens on this machine
 alone unless `--host` says otherwise; then it is announced as `_osc._udp` and `_oscjson._tcp` (extra `discovery`).
@@ -64,17 +65,43 @@ that is plugged in later, on ALSA or JACK. A message makes the same command as O
 * A **note** presses a verb's button; note off, or velocity 0, lets it go.
 * A **controller** sets a value between the two ends of its range; on a verb it is a pedal, down from 64 on.
 * Controllers from {CHANNEL_MODE} on are channel mode messages: "all sound off" and "all notes off" are panic at any value.
+* **Lights**: an output that matches the pattern is sent the pads' notes: velocity {COMING} while a verb's take is on its way,
+  {PLAYING} while it plays, {OFF} after; the pad of `stop` while there is something to stop. Values are sent as controllers.
+* **Learning**: touch *MIDI learn* on the page, a control there, then one on the controller. Over OSC:
+  `/segue/midi/learn /segue/deck/1/k`; `/segue/midi/learned` says what was bound. `--midi-map FILE` keeps it.
+
+## The default map
 
 | MIDI | address | range |
 |---|---|---|
 """
 
 _MIDI_TAIL = """
-Another map is a YAML file with lines of the same form; `channel` (1 to 16) may be added, and any address is good:
+## Another map
+
+`segue serve --midi-map FILE` reads a YAML file with lines of the form below; `/segue/midi/map` tells the map that is in use, or sets
+one sent with it. Any address that is received is good.
 
 ```yaml
 {map}```
+
+| key | values | |
+|---|---|---|
+| `note`, `control` or `program` | 0 to 127 | what is played; a program change presses, as a pad for a scene would |
+| `address` | | what it does |
+| `channel` | 1 to 16 | all, without it |
+| `low`, `high` | numbers | the values at the two ends of a controller; those of the table without them |
+| `way` | {ways} | `fine`: 14 bits, with controller number + {fine}; the last three: encoders, which tell how far they turned |
+| `takeover` | {takeovers} | a fader elsewhere than its value jumps there, waits until it crosses it, or shares out its way |
+| `momentary` | true false | a pad let go undoes what it did: `stop` after a verb, the low end of a value |
 """
+
+_EXAMPLES = (
+    Binding("note", 60, "/segue/deck/1/continue", momentary=True),
+    Binding("control", 7, "/segue/deck/1/gain", 1, 0.0, 1.0, "fine", "cross"),
+    Binding("control", 16, "/segue/deck/1/k", way="offset"),
+    Binding("program", 0, "/segue/deck/2/transition"),
+)
 
 _CHAPTERS = (
     ("Verbs of a deck", Kind.VERB, True),
@@ -107,7 +134,13 @@ def midi(decks: int = DECKS) -> str:
     """The text of docs/MIDI.md."""
     bindings = default_map(decks)
     rows = "".join(f"| {one.kind} {one.number} | `{one.address}` | {_ends(one)} |\n" for one in bindings)
-    return _MIDI_HEAD + rows + _MIDI_TAIL.format(map=dump_map(bindings[:3] + bindings[-3:]))
+    return (
+        _MIDI_HEAD
+        + rows
+        + _MIDI_TAIL.format(
+            map=dump_map(bindings[:3] + _EXAMPLES + bindings[-2:]), ways=" ".join(WAYS), takeovers=" ".join(TAKEOVERS), fine=FINE
+        )
+    )
 
 
 def _ends(one: Binding) -> str:
