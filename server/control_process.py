@@ -25,6 +25,7 @@ from segue.server.config import Config
 from segue.server.control.desk import WebDesk, files, names
 from segue.server.control.discovery import Announcer, worth_announcing
 from segue.server.control.http import WebConnection, own_names
+from segue.server.control.jack_clock import JackClock, available
 from segue.server.control.osc import DoorError, OscDoor
 from segue.server.control.oscquery import Tree
 from segue.server.control.surface import Surface
@@ -81,6 +82,7 @@ class Control:
         self._beats = Beats()
         self._sources = Sources(self._clock, config.output_latency)
         self._conductor.sources = self._sources
+        self._jack_clock: JackClock | None = None
         self._parent = os.getppid()
 
     def _command(self, command: Command) -> None:
@@ -140,6 +142,8 @@ class Control:
             if midi is not None:
                 midi.close()
             self._sources.close()
+            if self._jack_clock is not None:
+                self._jack_clock.close()
             if announcer is not None:
                 announcer.close()
             worker.close()
@@ -171,14 +175,18 @@ class Control:
     def _open_midi(self) -> Surface | None:
         if self._config.midi is None:
             return None
+        on_jack = "JACK" in self._segment.sentence
+        if on_jack and available():
+            self._jack_clock = JackClock(self._sources.feed, self._config.midi or ".*")
+            self._jack_clock.open()
         surface = Surface(
             self._conductor.handle,
             lambda address, args: self._events.emit(address, *args),
             ports=self._config.midi or ".*",
-            api="jack" if "JACK" in self._segment.sentence else None,
+            api="jack" if on_jack else None,
             decks=self._segment.decks,
             file=self._config.midi_map,
-            on_clock=self._sources.feed,
+            on_clock=None if self._jack_clock else self._sources.feed,
             say=lambda sentence: print(f"segue: {sentence}", file=sys.stderr, flush=True),
         )
         for address, spec in Tree(SPECS, self._segment.decks).addresses.items():
@@ -200,6 +208,8 @@ class Control:
         loop, save_at = asyncio.get_running_loop(), 0.0
         while not self._stopped.is_set():
             self._hear_clock()
+            if self._jack_clock is not None:
+                self._jack_clock.drain()
             self._conductor.tick()
             self._tell_beat()
             for deck in range(1, self._segment.decks + 1):

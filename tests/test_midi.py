@@ -148,7 +148,7 @@ def jack_server(monkeypatch) -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + PATIENCE
-        while not midi._jack_runs():
+        while not midi.jack_runs():
             assert server.poll() is None, "jackd ended"
             assert time.monotonic() < until, "jackd has no socket"
             time.sleep(0.02)
@@ -220,3 +220,57 @@ def test_a_jack_client_plays_the_verbs_and_may_come_and_go(jack_server, monkeypa
                 heard.get()
     finally:
         door.close()
+
+
+def test_a_clock_on_jack_is_heard_to_the_sample(jack_server, monkeypatch):
+    """Ticks written at known places of JACK's periods come with those places' times, which RtMidi does not tell."""
+    jack_clock = pytest.importorskip("segue.server.control.jack_clock")
+    if not jack_clock.available():
+        pytest.skip("the compiled reader is missing: set up again with a compiler")
+    monkeypatch.setattr(jack_clock, "POLL", 0.05)
+    heard: list[tuple[bytes, float]] = []
+    clock = jack_clock.JackClock(lambda message, time: heard.append((message, time)), "pads")
+    sender = TickSender(jack_server)
+    clock.open()
+    try:
+        until = time.monotonic() + PATIENCE
+        while len(heard) < 150:
+            assert time.monotonic() < until, "no ticks came"
+            clock.drain()
+            time.sleep(0.005)
+        assert {message for message, _ in heard} == {b"\xf8", b"\xf2\x01\x02"}  # the notes between them are not its business
+        ticks = [when for message, when in heard if message == b"\xf8"]
+        assert abs(time.time() - ticks[-1]) < 1.0
+        intervals = [(b - a) * 44_100 for a, b in zip(ticks, ticks[1:], strict=False)]
+        assert abs(sorted(intervals)[len(intervals) // 2] - TickSender.EVERY) < 8  # JACK's clock goes at its own pace, nearly
+    finally:
+        sender.close()
+        clock.close()
+
+
+class TickSender:
+    """A JACK client that sends a clock's tick every 600 frames, wherever in a period that is."""
+
+    EVERY = 600
+
+    def __init__(self, server: str) -> None:
+        jack = pytest.importorskip("jack", reason="JACK-Client is missing: pip install segue[dev]")
+        self.client = jack.Client("pads", no_start_server=True, servername=server)
+        self.port = self.client.midi_outports.register("out")
+        self.next = 0
+        self.client.set_process_callback(self._process)
+        self.client.activate()
+
+    def _process(self, frames: int) -> None:
+        self.port.clear_buffer()
+        while self.next < frames:
+            self.port.write_midi_event(self.next, b"\xf8")
+            self.port.write_midi_event(self.next, b"\x90\x24\x64")
+            if not self.next % 7:
+                self.port.write_midi_event(self.next, b"\xf2\x01\x02")
+            self.next += self.EVERY
+        self.next -= frames
+
+    def close(self) -> None:
+        self.client.deactivate()
+        self.client.close()

@@ -196,13 +196,13 @@ def _system(rtmidi: Any, api: str | None) -> int:
         return int(rtmidi.API_UNSPECIFIED)
     if api != "jack" and os.path.exists("/dev/snd/seq"):
         return int(rtmidi.API_LINUX_ALSA)
-    if api != "alsa" and _jack_runs():
+    if api != "alsa" and jack_runs():
         return int(rtmidi.API_UNIX_JACK)
     lacks = {"alsa": "no ALSA sequencer (/dev/snd/seq)", "jack": "no JACK server runs"}
     raise OSError(lacks[api] if api else f"{lacks['alsa']} and {lacks['jack']}")
 
 
-def _jack_runs() -> bool:
+def jack_runs() -> bool:
     """Whether the JACK server that a client would find is there."""
     return bool(_jack_sockets())
 
