@@ -41,8 +41,13 @@ COMMANDS: Table = {
 TRAIN: Table = {
     "prepare": ("make training audio from a folder of music", "segue.train.data"),
     "codec": ("train the codec", "segue.train.codec"),
+    "codec-finetune": ("train the codec's decoder on against a discriminator", "segue.train.finetune"),
     "encode": ("turn prepared audio into the codec's latents", "segue.train.encode"),
     "diffusion": ("train the generator on latents", "segue.train.diffusion"),
+    "distill": ("teach the generator to need 8, 4 or 2 steps", "segue.train.distill"),
+    "compare": ("print what few steps are worth before and after distilling", "segue.train.few_steps"),
+    "embedder": ("teach a small network on latents what YAMNet hears, for guidance", "segue.train.embedder"),
+    "overfit": ("fit a model of any family to one clip, to see what it can hold", "segue.train.overfit"),
     "pack": ("put codec and generator into one model file", "segue.train.pack"),
 }
 EXTRAS = {

@@ -14,6 +14,7 @@ from segue.train.contexts import SHORTEST, context_masks
 from segue.train.diffusion import FEW_STEP_LEVELS, Recipe, Run, draw_levels, read_recipe, train_diffusion, train_step, v_loss
 from segue.train.latents import Latents
 from segue.train.listen import report
+from segue.train.loop import Plan
 
 FRAMES = 24
 RECIPE = Recipe(
@@ -90,13 +91,13 @@ def test_training_lowers_the_loss_and_context_counts(files: list[Path]) -> None:
 def test_a_resumed_run_goes_on_exactly(files: list[Path], tmp_path: Path) -> None:
     latents = Latents(files, FRAMES)
     recipe = Recipe(**{**vars(RECIPE), "steps": 6, "check_steps": 100})
-    whole = train_diffusion(recipe, latents, latents, tmp_path / "whole", minutes=60)
+    whole = train_diffusion(recipe, latents, latents, Plan(tmp_path / "whole"))
     run = Run(recipe)
     (tmp_path / "half").mkdir()
     for step in range(3):
         train_step(run, latents, step / 6)
     torch.save(run.state(), tmp_path / "half" / "diffusion.pt")
-    resumed = train_diffusion(recipe, latents, latents, tmp_path / "half", minutes=60, resume=True)
+    resumed = train_diffusion(recipe, latents, latents, Plan(tmp_path / "half", resume=True))
     a, b = (torch.load(path, weights_only=True) for path in (whole, resumed))
     assert a["step"] == b["step"] == 6
     for part in ("dit", "ema"):

@@ -1,48 +1,48 @@
-"""Trains the live generator: v-prediction on windows of latents with a noise level per frame.
+"""Trains a generator of any family: v-prediction on windows of latents, with a noise level per frame where the model knows such.
 
-Two processes: `torchrun --nproc-per-node 2 -m segue train diffusion ...` averages their gradients.
+Several processes, `torchrun --nproc-per-node 2 -m segue train diffusion ...`, share each batch, and the weights with `shard: true`.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
+from segue.engine import noise
 from segue.engine.models.dit import Dit, DitSpec
+from segue.engine.models.families import families
+from segue.engine.models.spec import FAMILY, DenoiserShape, build
 from segue.engine.paper import noised, over, v_of
-from segue.train import parallel
+from segue.train import loop, parallel, precision
 from segue.train.contexts import context_masks
 from segue.train.ema import Ema
+from segue.train.feed import Feed
 from segue.train.latents import Latents
 from segue.train.listen import report
-from segue.train.optim import set_rate
+from segue.train.optim import Stepper, rate_at
+from segue.train.recipe import changed, made, preset, read
+from segue.train.samples import Samples
 
-SAVE_SECONDS = 120.0
-REPORT_STEPS = 20
-PAUSE_POLL_SECONDS = 1.0
-GRADIENT_NORM = 1.0
-FINAL_SHARE = 0.02  # of the peak learning rate, at the end
 FEW_STEP_LEVELS = (0.25, 0.5, 0.75, 1.0)  # where a sampler of four steps asks the network
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is. `batch` windows of `frames` latent frames a step and process; `rate` is the peak learning rate.
+    """What a run is. `batch` windows of `frames` latent frames a step, over all processes; `rate` is the peak learning rate.
 
     level_power p draws t = 1 - (1 - u)^p, stratified: above 1 the noisy end, which decides what is played, comes more often.
-    few_step: the share of windows whose t is one of FEW_STEP_LEVELS.
+    few_step: the share of windows whose t is one of FEW_STEP_LEVELS. shard: spread the weights over the processes (FSDP).
+    check_steps, sample_steps: steps between two looks at held-out windows, and two sets of sample clips; 0 for none.
     """
 
-    denoiser: DitSpec = field(default_factory=DitSpec)
+    denoiser: DenoiserShape = field(default_factory=DitSpec)
     batch: int = 16
     frames: int = 258
     rate: float = 1e-3
@@ -50,66 +50,124 @@ class Recipe:
     ema: float = 0.998
     level_power: float = 1.5
     few_step: float = 0.25
+    precision: str = "bf16"
+    shard: bool = False
     steps: int = 100_000
     check_steps: int = 300
+    sample_steps: int = 0
     seed: int = 1
+    model: str = "live"
+    family: str = FAMILY
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe from YAML. Raises `ValueError` for an unknown key."""
-    values = yaml.safe_load(path.read_text()) or {}
-    _known(path, values, Recipe)
-    if "denoiser" in values:
-        _known(path, values["denoiser"], DitSpec)
-        values["denoiser"] = DitSpec(**values["denoiser"])
-    return Recipe(**values)
+    """A recipe from YAML; `model` names the preset whose family, window and sizes hold. Raises `ValueError`."""
+    values = read(path, [f.name for f in fields(Recipe) if f.name != "family"])
+    spec = preset(path, values)
+    named = {"model": spec.name, "family": spec.family, "denoiser": changed(path, "denoiser", spec.denoiser, values)}
+    recipe = made(path, Recipe, {"frames": spec.window_frames} | values | named)
+    precision.check(recipe.precision)
+    return recipe
 
 
-def _known(path: Path, values: dict[str, Any], kind: type) -> None:
-    allowed = [f.name for f in fields(kind)]
-    unknown = sorted(set(values) - set(allowed))
-    if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r} in {path}, allowed {', '.join(allowed)}: correct or remove it")
+def denoiser_of(family: str, spec: DenoiserShape, device: torch.device) -> nn.Module:
+    """An untrained denoiser."""
+    if isinstance(spec, DitSpec):
+        # the fused kernel's backward pass is the slower one on a CPU at this length: 17.6 against 21.6 windows/s
+        return Dit(spec, written_attention=device.type == "cpu").to(device)
+    return families()[family].denoiser(spec).to(device)
+
+
+def stored_denoiser(recipe: dict[str, Any]) -> DenoiserShape:
+    """The denoiser's spec out of a checkpoint's recipe."""
+    spec: DenoiserShape = build(families()[recipe.get("family", FAMILY)].denoiser_spec, recipe["denoiser"])
+    return spec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This process's share of a step: windows x_0 and noise eps `[B, C, T]`, levels t `[B]` or `[B, T]`."""
+
+    x_0: Tensor
+    eps: Tensor
+    t: Tensor
+
+
+def per_frame(module: nn.Module) -> bool:
+    """Whether a denoiser takes a level per frame."""
+    return bool(module.per_frame_t)
+
+
+def draw_batch(recipe: Recipe, latents: Latents, masked: bool, step: int) -> Batch:
+    """The batch of a step: what is drawn depends on seed, step and the item's number alone, not on who draws it."""
+    g = noise.generator(recipe.seed, step)
+    t = draw_levels(recipe.batch, recipe.level_power, recipe.few_step, g)
+    if masked:
+        t = t[:, None] * (~context_masks(recipe.batch, recipe.frames, g)).float()
+    mine = parallel.share(recipe.batch)
+    items = [noise.generator(recipe.seed, step, i) for i in mine]
+    x_0 = torch.cat([latents.windows(1, item) for item in items])
+    eps = torch.stack([noise.normal(tuple(x_0.shape[1:]), item) for item in items])
+    return Batch(x_0, eps, t[mine.start : mine.stop])
 
 
 class Run:
-    """Everything a run must keep to go on exactly: model, average, optimiser, step, clock and random state."""
+    """Everything a run must keep to go on exactly: model, average, optimiser, step and clock."""
 
-    def __init__(self, recipe: Recipe, rank: int = 0, device: torch.device | None = None) -> None:
+    def __init__(self, recipe: Recipe, latents: Latents | None = None, device: torch.device | None = None) -> None:
         self.recipe, self.device = recipe, device or torch.device("cpu")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            # the fused kernel's backward pass is the slower one on a CPU at this length: 17.6 against 21.6 windows/s
-            self.dit = Dit(recipe.denoiser, written_attention=self.device.type == "cpu").to(self.device)
+            self.dit = denoiser_of(recipe.family, recipe.denoiser, self.device)
         self.ema = Ema(self.dit, recipe.ema)
-        # C.2: AdamW, betas (0.9, 0.999), no weight decay
-        self.optimiser = torch.optim.AdamW(self.dit.parameters(), recipe.rate, (0.9, 0.999), weight_decay=0.0, fused=True)
-        self.generator = torch.Generator().manual_seed(recipe.seed * 1000 + rank)
+        if recipe.shard:
+            parallel.shard(self.dit)
+            parallel.shard(self.ema.module)
+        self.stepper = Stepper(self.dit, recipe.rate, self.device, recipe.precision)
+        self.feed: Feed[Batch] | None = None
+        if latents is not None:
+            self.use(latents)
         self.step, self.seconds = 0, 0.0
+
+    def use(self, latents: Latents) -> None:
+        """Train on these."""
+        masked = per_frame(self.dit)
+        self.feed = Feed(lambda step: draw_batch(self.recipe, latents, masked, step))
+
+    def advance(self, progress: float) -> dict[str, float]:
+        """One step; the loss is the mean over all processes."""
+        if self.feed is None:
+            raise ValueError("Run: got no latents; give some to `use` first")
+        recipe, batch = self.recipe, self.feed(self.step)
+        x_0, eps, t = (part.to(self.device, non_blocking=True) for part in (batch.x_0, batch.eps, batch.t))
+        loss = v_loss(self.dit, x_0, eps, t, recipe.precision).mean()
+        norm = self.stepper(loss, rate_at(self.step, progress, recipe.rate, recipe.warm_up))
+        if norm == norm and norm != float("inf"):
+            self.ema.update(self.dit)
+        self.step += 1
+        return {"loss": parallel.mean(float(loss.detach())), "norm": norm}
 
     def state(self) -> dict[str, Any]:
         """The whole run as plain tensors and values."""
         return {
             "recipe": asdict(self.recipe),
-            "dit": self.dit.state_dict(),
-            "ema": self.ema.module.state_dict(),
+            "dit": parallel.gathered(self.dit),
+            "ema": parallel.gathered(self.ema.module),
             "ema_steps": self.ema.steps,
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
+            "optimiser": self.stepper.state(),
             "step": self.step,
             "seconds": self.seconds,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`. Raises `ValueError` where it is of another denoiser."""
-        if state["recipe"]["denoiser"] != asdict(self.recipe.denoiser):
-            got, ours = state["recipe"]["denoiser"], asdict(self.recipe.denoiser)
+        if stored_denoiser(state["recipe"]) != self.recipe.denoiser:
+            got, ours = state["recipe"]["denoiser"], asdict(self.recipe.denoiser)  # type: ignore[call-overload]
             raise ValueError(f"resume: got a run of {got}, allowed {ours}: choose another --out")
-        self.dit.load_state_dict(state["dit"])
-        self.ema.module.load_state_dict(state["ema"])
+        parallel.scattered(self.dit, state["dit"])
+        parallel.scattered(self.ema.module, state["ema"])
         self.ema.steps = state["ema_steps"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
+        self.stepper.restore(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
 
 
@@ -121,125 +179,45 @@ def draw_levels(count: int, power: float, few_step: float, generator: torch.Gene
     return torch.where(torch.rand(count, generator=generator) < few_step, few, t)
 
 
-def v_loss(dit: nn.Module, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-    """`[B]`: mean squared error of v over the frames of each window whose t, `[B, T]` or `[B]`, is not 0."""
-    with torch.autocast(x_0.device.type, torch.bfloat16):
+def v_loss(dit: nn.Module, x_0: Tensor, eps: Tensor, t: Tensor, kind: str = "bf16") -> Tensor:
+    """`[B]`: mean squared error of v over the frames of each window whose t, `[B]` or `[B, T]`, is not 0."""
+    with precision.autocast(x_0.device, kind):
         v = dit(noised(x_0, eps, t), t)
-    noisy = over((t > 0).float(), x_0).expand(-1, 1, x_0.shape[-1])
+    noisy = over((t > 0).float(), x_0).expand(-1, -1, x_0.shape[-1])
     error: Tensor = (v.float() - v_of(x_0, eps, t)).square() * noisy
     return error.sum((1, 2)) / (noisy.sum((1, 2)) * x_0.shape[1])
 
 
 def train_step(run: Run, latents: Latents, progress: float) -> float:
-    """One step of the optimiser at `progress` 0 to 1 of the schedule; returns the loss."""
-    recipe, g = run.recipe, run.generator
-    x_0 = latents.windows(recipe.batch, g)
-    eps = torch.randn(x_0.shape, generator=g)
-    level = draw_levels(recipe.batch, recipe.level_power, recipe.few_step, g)
-    t = level[:, None] * (~context_masks(recipe.batch, recipe.frames, g)).float()
-    loss = v_loss(run.dit, x_0.to(run.device), eps.to(run.device), t.to(run.device)).mean()
-    run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    parallel.average_gradients(run.dit.parameters())
-    norm = torch.nn.utils.clip_grad_norm_(run.dit.parameters(), GRADIENT_NORM)
-    if torch.isfinite(norm):
-        set_rate(run.optimiser, rate_at(run.step, progress, recipe))
-        run.optimiser.step()
-        run.ema.update(run.dit)
-    run.step += 1
-    return float(loss.detach())
-
-
-def rate_at(step: int, progress: float, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine over the whole of `progress` (C.2)."""
-    warm = min(1.0, (step + 1) / recipe.warm_up)
-    fall = 0.5 + 0.5 * float(torch.cos(torch.tensor(min(1.0, progress) * torch.pi)))
-    return recipe.rate * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * fall)
-
-
-def save(run: Run, out: Path) -> None:
-    """Write `diffusion.pt`, replacing it in one step; each further process keeps only its random state beside it."""
-    rank = parallel.rank()
-    target = out / _name(rank)
-    torch.save(run.state() if rank == 0 else {"generator": run.generator.get_state()}, target.with_suffix(".tmp"))
-    target.with_suffix(".tmp").replace(target)
-
-
-def resume_run(run: Run, out: Path) -> None:
-    """Go on from `save`: everything from the first process, the random state from this one."""
-    run.restore(torch.load(out / _name(0), map_location="cpu", weights_only=True))
-    mine = out / _name(parallel.rank())
-    if parallel.rank() and mine.is_file():
-        run.generator.set_state(torch.load(mine, map_location="cpu", weights_only=True)["generator"])
-
-
-def _name(rank: int) -> str:
-    return "diffusion.pt" if rank == 0 else f"diffusion.rank{rank}.pt"
+    """One step of the optimiser; returns the loss."""
+    if run.feed is None:
+        run.use(latents)
+    return run.advance(progress)["loss"]
 
 
 def train_diffusion(
-    recipe: Recipe,
-    latents: Latents,
-    held_out: Latents,
-    out: Path,
-    minutes: float,
-    resume: bool = False,
-    pause_file: Path | None = None,
+    recipe: Recipe, latents: Latents, held_out: Latents, plan: loop.Plan, samples: Callable[[nn.Module], Samples] | None = None
 ) -> Path:
-    """Train until the run is `minutes` old or has its recipe's steps; returns the checkpoint `out/diffusion.pt`.
-
-    `resume` goes on from `out`: minutes count from the run's first step. Pauses while `pause_file` exists.
-    Raises `FileNotFoundError` where there is nothing to resume.
-    """
-    rank = parallel.rank()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(recipe, rank, device)
-    out.mkdir(parents=True, exist_ok=True)
-    if resume:
-        resume_run(run, out)
-    mean, last, saved = float("nan"), time.monotonic(), time.monotonic()
-    while run.step < recipe.steps and run.seconds < minutes * 60:
-        last += _paused(pause_file)
-        progress = max(run.step / recipe.steps, run.seconds / (minutes * 60))
-        loss = train_step(run, latents, progress)
-        mean = loss if math.isnan(mean) else mean + 0.02 * (loss - mean)
-        now = time.monotonic()
-        run.seconds, last = parallel.largest(run.seconds + now - last), now
-        if rank == 0 and run.step % REPORT_STEPS == 0:
-            left = _minutes_left(run, minutes)
-            print(f"step {run.step}  v-loss {mean:.4f}  {left:.1f} min left", file=sys.stderr, flush=True)
-        if rank == 0 and run.step % recipe.check_steps == 0:
-            print(f"step {run.step}  {report(run.ema.module, held_out)}", file=sys.stderr, flush=True)
-        if parallel.largest(float(now - saved > SAVE_SECONDS)):
-            save(run, out)
-            saved = now
-    save(run, out)
-    return out / "diffusion.pt"
-
-
-def _paused(pause_file: Path | None) -> float:
-    """Wait, all processes together, while the file exists; returns the seconds waited."""
-    begun = time.monotonic()
-    while pause_file is not None and parallel.largest(float(pause_file.exists())):
-        time.sleep(PAUSE_POLL_SECONDS)
-    return time.monotonic() - begun
-
-
-def _minutes_left(run: Run, minutes: float) -> float:
-    by_clock = minutes - run.seconds / 60
-    by_steps = (run.recipe.steps - run.step) * run.seconds / run.step / 60
-    return min(by_clock, by_steps)
+    """Train as planned; returns the checkpoint `plan.out/diffusion.pt`. Raises as `loop.train` does."""
+    run = Run(recipe, latents, parallel.device())
+    every = [loop.Every(recipe.check_steps, lambda step: report(run.ema.module, held_out))]
+    if samples and recipe.sample_steps:
+        clips = samples(run.ema.module)
+        every.append(loop.Every(recipe.sample_steps, clips.write))
+    try:
+        return loop.train(run, "diffusion", plan, recipe.steps, every)
+    finally:
+        if run.feed:
+            run.feed.close()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue train diffusion`."""
-    parser.add_argument("--recipe", type=Path, default=Path(__file__).parent / "runs" / "live.yaml", help="YAML recipe")
-    parser.add_argument("--latents", type=Path, nargs="+", required=True, help="safetensors of training latents")
-    parser.add_argument("--held-out", type=Path, nargs="+", required=True, help="safetensors of latents for the checks")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
-    parser.add_argument("--minutes", type=float, default=60.0, help="age of the run at which it ends")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument("--pause-file", type=Path, default=None, help="pause while this file exists")
+    parser.add_argument("--recipe", type=Path, default=Path("live"), help="YAML recipe, or the name of one that ships")
+    parser.add_argument("--latents", type=Path, nargs="+", required=True, help="folders or files of `train encode`")
+    parser.add_argument("--held-out", type=Path, nargs="+", default=None, help="the same of held-out songs, for checks and clips")
+    parser.add_argument("--codec", default=None, help="decodes the recipe's sample clips: checkpoint, model file or name")
+    loop.add_arguments(parser)
 
 
 def run(args: Any) -> int:
@@ -247,10 +225,22 @@ def run(args: Any) -> int:
     parallel.start()
     try:
         recipe = read_recipe(args.recipe)
-        latents, held_out = Latents(args.latents, recipe.frames), Latents(args.held_out, recipe.frames)
-        path = train_diffusion(recipe, latents, held_out, args.out, args.minutes, args.resume, args.pause_file)
+        latents = Latents(args.latents, recipe.frames)
+        held_out = Latents(args.held_out, recipe.frames) if args.held_out else latents
+        path = train_diffusion(recipe, latents, held_out, loop.plan_of(args), _samples(args, held_out))
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    finally:
+        parallel.finish()
     print(path)
     return 0
+
+
+def _samples(args: Any, held_out: Latents) -> Callable[[nn.Module], Samples] | None:
+    if not args.codec:
+        return None
+    from segue.train.encode import load_codec
+
+    codec = load_codec(args.codec)[1].to(parallel.device())
+    return lambda denoiser: Samples(denoiser, codec, held_out, args.out / "samples")

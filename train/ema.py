@@ -6,7 +6,9 @@ import copy
 from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from segue.train import parallel
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -24,8 +26,8 @@ class Ema(Generic[M]):
         """Move towards `module` by 1 - min(decay, (1 + n) / (10 + n)) after n steps; buffers are copied."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        shadow: list[Tensor] = list(self.module.parameters())
-        live: list[Tensor] = [p.detach() for p in module.parameters()]
+        shadow = parallel.local(self.module.parameters())
+        live = parallel.local(p.detach() for p in module.parameters())
         torch._foreach_lerp_(shadow, live, 1 - decay)
         for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
             mine.copy_(theirs)

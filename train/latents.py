@@ -22,13 +22,13 @@ class Latents:
 
         self.frames = frames
         songs: dict[str, list[Tensor]] = defaultdict(list)
-        for file in files:
-            for key, z in sorted(load_file(file).items()):
+        for file in shards(files):
+            for key, z in sorted(load_file(file).items()):  # mapped, not read: pages come when windows are cut
                 if z.shape[-1] >= frames:
                     songs[key.split("/")[0]].append(z)
         if not songs:
             names = ", ".join(map(str, files)) or "no file"
-            raise FileNotFoundError(f"no latents of {frames} frames or more in {names}: run `segue train latents` first")
+            raise FileNotFoundError(f"no latents of {frames} frames or more in {names}: run `segue train encode` first")
         sizes = sorted({z.shape[0] for variants in songs.values() for z in variants})
         if len(sizes) > 1:
             raise ValueError(f"latents: got {sizes} channels, allowed one number: encode all songs with the same codec")
@@ -62,6 +62,11 @@ class Latents:
         z = variants[_below(len(variants), generator)]
         first = _below(z.shape[-1] - self.frames + 1, generator)
         return z[:, first : first + self.frames].float()
+
+
+def shards(places: Sequence[Path]) -> list[Path]:
+    """The files of latents among `places`, in a fixed order; a folder gives all that it holds."""
+    return [file for place in places for file in (sorted(place.glob("*.safetensors")) if place.is_dir() else [place])]
 
 
 LONGEST = 43 * 240.0  # frames beyond which a song is not drawn more often

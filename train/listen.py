@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segue.engine.guidance import enter
-from segue.engine.models.dit import Dit
 from segue.engine.paper import levels, noised, v_of
+from segue.engine.problem import Problem
+from segue.engine.protocols import Denoiser
 from segue.engine.samplers.ddim import ddim
 from segue.engine.task import Sources
 from segue.engine.tasks.continuation import TASK
@@ -21,18 +24,26 @@ SEED = 4321
 
 
 @torch.no_grad()
-def report(dit: Dit, latents: Latents) -> str:
-    """One line: v-loss with the right and a wrong context, and four-step continuations against the truth."""
+def report(module: nn.Module, latents: Latents) -> str:
+    """One line: v-loss with the right and a wrong context, and four-step continuations against the truth.
+
+    A model with one level a window sees its context through the consistency step alone, and its loss knows no context.
+    """
+    denoiser = cast(Denoiser, module)
     g = torch.Generator().manual_seed(SEED)
-    device = next(dit.parameters()).device
+    device = next(module.parameters()).device
+    if len(latents.names) < 2:
+        x_0 = latents.windows(WINDOWS, g).to(device)
+        loss = continuation_loss(denoiser, x_0, torch.randn(x_0.shape, generator=g).to(device), int(CONTEXT * x_0.shape[-1]))
+        return f"held out: v-loss {loss:.4f}"
     x_0, other = (x.to(device) for x in latents.pairs(WINDOWS, g))
     left = int(CONTEXT * x_0.shape[-1])
     wrong = torch.cat((other[..., :left], x_0[..., left:]), dim=-1)
     eps = torch.randn(x_0.shape, generator=g).to(device)
-    right_loss, wrong_loss = (continuation_loss(dit, x, eps, left) for x in (x_0, wrong))
+    right_loss, wrong_loss = (continuation_loss(denoiser, x, eps, left) for x in (x_0, wrong))
     z = torch.randn((2, *x_0.shape), generator=g).to(device)
-    ours, from_wrong = continued(dit, x_0, left, z[0]), continued(dit, wrong, left, z[0])
-    again = continued(dit, x_0, left, z[1])
+    ours, from_wrong = continued(denoiser, x_0, left, z[0]), continued(denoiser, wrong, left, z[0])
+    again = continued(denoiser, x_0, left, z[1])
     new = x_0[..., left:]
     return (
         f"held out: v-loss right {right_loss:.4f} wrong {wrong_loss:.4f} gap {100 * (1 - right_loss / wrong_loss):.1f} %, "
@@ -41,21 +52,28 @@ def report(dit: Dit, latents: Latents) -> str:
     )
 
 
-def continuation_loss(dit: Dit, x_0: Tensor, eps: Tensor, left: int) -> float:
+def continuation_loss(denoiser: Denoiser, x_0: Tensor, eps: Tensor, left: int) -> float:
     """Mean v-loss of the new part over LEVELS."""
     total = 0.0
     for level in LEVELS:
-        t = torch.full((x_0.shape[0], x_0.shape[-1]), level, device=x_0.device)
-        t[:, :left] = 0
-        error = dit.v(noised(x_0, eps, t), t) - v_of(x_0, eps, t)
+        t = torch.full((x_0.shape[0],), level, device=x_0.device)
+        if denoiser.per_frame_t:
+            t = t[:, None].repeat(1, x_0.shape[-1])
+            t[:, :left] = 0
+        error = denoiser.v(noised(x_0, eps, t), t) - v_of(x_0, eps, t)
         total += float(error[..., left:].square().mean())
     return total / len(LEVELS)
 
 
-def continued(dit: Dit, x_0: Tensor, left: int, z: Tensor, steps: int = STEPS) -> Tensor:
+def problem_of(denoiser: Denoiser, x_0: Tensor, left: int, z: Tensor, regime: str) -> Problem:
+    """A continuation of x_0's first `left` frames."""
+    return enter(TASK.problem(Sources(x_0, left=left), z), regime, denoiser)
+
+
+def continued(denoiser: Denoiser, x_0: Tensor, left: int, z: Tensor, steps: int = STEPS) -> Tensor:
     """The new part of a continuation in the clean regime, by DDIM."""
-    problem = enter(TASK.problem(Sources(x_0, left=left), z), "clean", dit)
-    return ddim(dit, problem, levels(steps), xi=0.0, generator=torch.Generator())[..., left:]
+    problem = problem_of(denoiser, x_0, left, z, "clean")
+    return ddim(denoiser, problem, levels(steps), xi=0.0, generator=torch.Generator())[..., left:]
 
 
 def _l1(a: Tensor, b: Tensor) -> float:

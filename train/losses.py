@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 RESOLUTIONS = ((2048, 96), (512, 48), (128, 16))  # STFT window in samples, mel bands; hop is half of it
-LOG_MEL, ROOT, COMPLEX, WAVEFORM = 1.0, 5.0, 3.0, 8.0
+LOG_MEL, ROOT, COMPLEX = 1.0, 5.0, 3.0  # spectral
+WAVEFORM, SQUARED = 8.0, 8.0  # L1 and L2 (C.1)
 FLOOR = 1e-3  # magnitude below which log-mel bands count as silent, of a spectrum with unit gain for white noise
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -51,7 +52,7 @@ def views(audio: Tensor, mid_side: bool) -> Tensor:
 
 
 def spectral_distance(window: int, bands: int, mid_side: bool, rate: int, shift: int = 0) -> Distance:
-    """d(y, x) on `[B, 2, N]`: log-mel, root-magnitude, complex and waveform L1 at one resolution in one view pair.
+    """d(y, x) on `[B, 2, N]`: spectral (log-mel, root magnitude, complex), L1 and L2, at one resolution in one view pair.
 
     `shift` samples are left out at the start: drawn anew each step, it lets half-overlapping windows see every sample alike.
     """
@@ -77,6 +78,7 @@ def spectral_distance(window: int, bands: int, mid_side: bool, rate: int, shift:
             + ROOT * F.l1_loss(root_y, root_x)
             + COMPLEX * F.l1_loss(Y, X)
             + WAVEFORM * F.l1_loss(y, x)
+            + SQUARED * F.mse_loss(y, x)
         )
 
     return distance

@@ -9,50 +9,60 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from segue.engine.checkpoint import PRECISIONS, save
-from segue.engine.models.dit import Dit, DitSpec
-from segue.engine.models.spec import ModelSpec
+from segue.engine.models.families import families, presets
+from segue.engine.models.spec import FAMILY, ModelSpec
+from segue.engine.models.vae import CodecSpec
 from segue.train.data import RATE, REFERENCE_LUFS
+from segue.train.diffusion import stored_denoiser
 from segue.train.encode import load_codec
 
 
-def load_denoiser(path: Path) -> tuple[Dit, int, int]:
-    """The averaged denoiser of a `train diffusion` checkpoint, the frames of its windows, and its steps."""
+def load_denoiser(path: Path) -> tuple[nn.Module, dict[str, Any], int]:
+    """The averaged denoiser of a `train diffusion` or `train distill` checkpoint, its recipe, and its steps."""
     state = torch.load(path, map_location="cpu", weights_only=True)
-    dit = Dit(DitSpec(**state["recipe"]["denoiser"]))
-    dit.load_state_dict(state["ema"])
-    return dit, int(state["recipe"]["frames"]), int(state["step"])
+    recipe = state["recipe"]
+    denoiser = families()[recipe.get("family", FAMILY)].denoiser(stored_denoiser(recipe))
+    denoiser.load_state_dict(state["ema"])
+    return denoiser, recipe, int(state["step"])
 
 
-def pack(codec_path: Path, diffusion_path: Path, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
-    """Write the model file; returns its sha256. Codec, denoiser, window, loudness and steps in `spec` come from the checkpoints.
+def pack(codec_path: str | Path, diffusion_path: Path, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
+    """Write the model file; returns its sha256. Family, codec, denoiser, window, loudness and steps in `spec` come from the
+    checkpoints, its guidance step from their preset.
 
     Raises ValueError where codec and generator do not fit each other.
     """
-    codec = load_codec(codec_path)
-    dit, frames, steps = load_denoiser(diffusion_path)
-    if dit.channels != codec.latent_dim:
+    source, codec = load_codec(codec_path)
+    denoiser, recipe, steps = load_denoiser(diffusion_path)
+    sizes = stored_denoiser(recipe)
+    family, named = recipe.get("family", FAMILY), presets().get(recipe.get("model", ""))
+    if (sizes.channels, family) != (codec.latent_dim, source.family):
         raise ValueError(
-            f"pack: got a generator of {dit.channels} channels for a codec of {codec.latent_dim}; train it on that codec"
+            f"pack: got a generator of {sizes.channels} channels for a codec of {codec.latent_dim}, families {family} and "
+            f"{source.family}; train it on that codec"
         )
     known = replace(
         spec,
-        codec=codec.spec,
-        denoiser=replace(dit.spec, carried=codec.spec.bass_dim),
+        family=family,
+        codec=source.codec,
+        denoiser=replace(sizes, carried=source.codec.bass_dim) if isinstance(source.codec, CodecSpec) else sizes,  # type: ignore[type-var]
         # half a frame more, so that the seconds round down to whole frames
-        window_s=round((frames + 0.5) * codec.hop / RATE, 3),
+        window_s=round((int(recipe["frames"]) + 0.5) * codec.hop / RATE, 6),
         reference_lufs=REFERENCE_LUFS,
+        xi=named.xi if named else spec.xi,
         provenance={"generator_steps": str(steps)} | dict(spec.provenance),
     )
-    return save(out, known, codec, dit, precision)
+    return save(out, known, codec, denoiser, precision)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue train pack`."""
     parser.add_argument("--name", default="live", help="the model's name")
-    parser.add_argument("--codec", type=Path, required=True, help="checkpoint of `train codec`")
-    parser.add_argument("--diffusion", type=Path, required=True, help="checkpoint of `train diffusion`")
+    parser.add_argument("--codec", required=True, help="checkpoint of `train codec`, model file, or name of a model")
+    parser.add_argument("--diffusion", type=Path, required=True, help="checkpoint of `train diffusion` or `train distill`")
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="of the generator's matrices")
     parser.add_argument("--codec-precision", choices=PRECISIONS, default="fp16", help="of the codec's matrices")

@@ -1,0 +1,135 @@
+"""Fine-tunes the decoder of a trained codec against a multi-scale spectral discriminator; the encoder stays as it is (C.1)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segue.engine import noise
+from segue.train import codec as base
+from segue.train import loop, parallel
+from segue.train.clips import Library
+from segue.train.discriminator import Discriminator, deceiving_loss, feature_loss, judging_loss
+from segue.train.optim import Stepper, rate_at
+from segue.train.recipe import made, read
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Weights of the adversarial and the feature loss beside the codec's own, and the discriminator's width and rate.
+
+    Until `alone` steps are done only the discriminator learns, so that the decoder meets one that knows something.
+    """
+
+    adversarial: float = 0.1
+    features: float = 0.5
+    width: int = 16
+    judge_rate: float = 2e-4
+    alone: int = 50
+
+
+def read_recipe(path: Path) -> tuple[base.Recipe, Recipe]:
+    """The codec's and the fine-tuning's recipe from one YAML file. Raises `ValueError` for an unknown key."""
+    own = [f.name for f in fields(Recipe)]
+    values = read(path, [*own, *(f.name for f in fields(base.Recipe) if f.name not in ("family", "stage"))])
+    ours = made(path, Recipe, {key: values.pop(key) for key in own if key in values})
+    return base.from_values(path, values | {"stage": "decoder"}), ours
+
+
+class Run(base.Run):
+    """A codec's run with a discriminator beside it."""
+
+    def __init__(self, recipe: base.Recipe, ours: Recipe, device: torch.device, library: Library | None) -> None:
+        super().__init__(recipe, device, library)
+        self.ours = ours
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed + 1)
+            self.judge = Discriminator(ours.width).to(device)
+        self.judge_stepper = Stepper(self.judge, ours.judge_rate, device, "fp32")
+
+    def advance(self, progress: float) -> dict[str, float]:
+        """One step of the discriminator, then one of the decoder."""
+        if self.feed is None:
+            raise ValueError("Run: got no audio; give a library")
+        recipe, x = self.recipe, self.feed(self.step).to(self.device, non_blocking=True)
+        chance = base.Chance(noise.generator(recipe.seed, self.step))
+        d, _ = base.draw_distance(chance, self.codec.rate)
+        draws, _, _ = base.coded(self, x, chance)
+        judging = judging_loss(self.judge(x), self.judge(draws[0].detach()))
+        self.judge_stepper(judging, rate_at(self.step, progress, self.ours.judge_rate, recipe.warm_up))
+        near = base.fit(d, x, draws)
+        parts = {"fit": near, "judging": judging}
+        if self.step >= self.ours.alone:
+            parts |= self._deceive(x, draws[0], near, progress)
+        self.step += 1
+        figures = {key: parallel.mean(float(value.detach())) for key, value in parts.items()}
+        return {"loss": figures["fit"]} | figures
+
+    def _deceive(self, x: torch.Tensor, y: torch.Tensor, near: torch.Tensor, progress: float) -> dict[str, torch.Tensor]:
+        self.judge.requires_grad_(False)
+        verdicts = self.judge(y)
+        with torch.no_grad():
+            real = self.judge(x)
+        deceiving, matched = deceiving_loss(verdicts), feature_loss(real, verdicts)
+        self.judge.requires_grad_(True)
+        loss = near + self.ours.adversarial * deceiving + self.ours.features * matched
+        norm = self.stepper(loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
+        if norm == norm and norm != float("inf"):
+            self.ema.update(self.codec)
+        return {"deceiving": deceiving, "features": matched}
+
+    def state(self) -> dict[str, Any]:
+        """The codec's run and the discriminator's."""
+        return super().state() | {"judge": parallel.gathered(self.judge), "judge_optimiser": self.judge_stepper.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`. Raises ValueError where it is of another codec or has no discriminator."""
+        if "judge" not in state:
+            raise ValueError("resume: got a run without a discriminator; begin fine-tuning with --from")
+        super().restore(state)
+        self.judge.load_state_dict(state["judge"])
+        self.judge_stepper.restore(state["judge_optimiser"])
+
+
+def finetune_codec(recipe: base.Recipe, ours: Recipe, data: list[Path], start: Path | None, plan: loop.Plan) -> Path:
+    """Fine-tune from the checkpoint `start` (not needed to resume); returns `plan.out/codec.pt`. Raises as `train_codec` does."""
+    if not base.learns(base.build_codec(recipe)):
+        return base.write_fixed(recipe, plan.out)
+    library = Library(data)
+    run = Run(recipe, ours, parallel.device(), library)
+    if start is not None:
+        run.begin(torch.load(start, map_location=run.device, weights_only=True))
+    elif not plan.resume:
+        raise ValueError("codec-finetune: got no codec; name the checkpoint of `train codec` with --from, or --resume a run")
+    every = [loop.Every(recipe.sample_steps, base.reconstructions(run, library, plan.out / "samples"))]
+    path = loop.train(run, "codec", plan, recipe.steps, every)
+    if run.feed:
+        run.feed.close()
+    return path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `segue train codec-finetune`."""
+    parser.add_argument("--recipe", type=Path, default=Path("codec_finetune"), help="YAML recipe, or the name of one that ships")
+    parser.add_argument("--data", type=Path, nargs="+", default=[Path(".cache/audio")], help="folders made by `train prepare`")
+    parser.add_argument("--from", dest="start", type=Path, default=None, help="the codec's checkpoint")
+    loop.add_arguments(parser)
+
+
+def run(args: Any) -> int:
+    """`segue train codec-finetune`: 0, or 2 with one line where the recipe or the data are wrong."""
+    parallel.start()
+    try:
+        path = finetune_codec(*read_recipe(args.recipe), args.data, args.start, loop.plan_of(args))
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        parallel.finish()
+    print(path)
+    return 0

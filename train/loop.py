@@ -1,0 +1,176 @@
+"""The loop that every training shares: until its minutes or steps are over, with checkpoints, figures and checks on the way."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from segue.train import parallel
+from segue.train.board import Board
+
+SAVE_SECONDS = 120.0
+REPORT_STEPS = 20
+PAUSE_POLL_SECONDS = 1.0
+SMOOTHING = 0.05
+WORST = 100  # steps in a row whose loss is not finite, after which there is no hope
+
+
+class Run(Protocol):
+    """Everything that a training must keep to go on exactly; its random draws depend on `step` alone."""
+
+    step: int
+    seconds: float
+
+    def advance(self, progress: float) -> dict[str, float]:
+        """One step of the optimiser at `progress` (0 to 1) of the whole run; its figures, `loss` among them."""
+
+    def state(self) -> dict[str, Any]:
+        """The whole run as plain tensors and values. All processes call it."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is carried out. minutes: its age, over all calls, at which it ends; session: minutes after which this call ends.
+
+    pause_file: the run pauses while this file exists. board: write TensorBoard's files too.
+    """
+
+    out: Path
+    minutes: float = 60.0
+    session: float = math.inf
+    resume: bool = False
+    pause_file: Path | None = None
+    save_seconds: float = SAVE_SECONDS
+    report_steps: int = REPORT_STEPS
+    board: bool = False
+
+
+@dataclass(frozen=True)
+class Every:
+    """Something that is done after every so many steps by all processes; what it returns is printed. steps 0: never."""
+
+    steps: int
+    do: Callable[[int], str]
+
+
+def train(run: Run, name: str, plan: Plan, steps: int, every: Sequence[Every] = ()) -> Path:
+    """Train until the run is `plan.minutes` old or has `steps` steps; returns the checkpoint `plan.out/NAME.pt`.
+
+    Raises FileNotFoundError where there is nothing to resume, RuntimeError where the loss stays not finite.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
+    path = plan.out / f"{name}.pt"
+    if plan.resume:
+        resume(run, path)
+    board = Board(plan.out, name, plan.board) if parallel.rank() == 0 else None
+    try:
+        _steps(run, path, plan, steps, every, board)
+    finally:
+        if board:
+            board.close()
+    save(run, path)
+    return path
+
+
+def _steps(run: Run, path: Path, plan: Plan, steps: int, every: Sequence[Every], board: Board | None) -> None:
+    means: dict[str, float] = {}
+    last = saved = begun = time.monotonic()
+    first, bad = run.step, 0
+    while run.step < steps and run.seconds < plan.minutes * 60:
+        paused = _paused(plan.pause_file)
+        last, begun = last + paused, begun + paused
+        figures = run.advance(progress(run, steps, plan.minutes))
+        bad = 0 if math.isfinite(figures["loss"]) else bad + 1
+        if parallel.largest(bad) >= WORST:
+            raise RuntimeError(f"the loss was not finite for {WORST} steps; lower `rate`, or choose `precision: bf16`")
+        for key, value in figures.items():
+            means[key] = value if not math.isfinite(means.get(key, math.nan)) else means[key] + SMOOTHING * (value - means[key])
+        now = time.monotonic()
+        run.seconds, last = parallel.largest(run.seconds + now - last), now
+        if board and run.step % plan.report_steps == 0:
+            board.tell(run.step, figures | {"seconds": run.seconds})
+            pace = (run.step - first) / max(1e-9, now - begun)
+            _say(f"step {run.step}  {_text(means)}  {pace:.2f} steps/s  {_minutes_left(run, steps, plan.minutes):.1f} min left")
+        for item in every:
+            if item.steps and run.step % item.steps == 0:
+                said = item.do(run.step)
+                if board and said:
+                    _say(f"step {run.step}  {said}")
+        if parallel.largest(float(now - begun > plan.session * 60)):
+            return
+        if parallel.largest(float(now - saved > plan.save_seconds)):
+            save(run, path)
+            saved = time.monotonic()
+
+
+def progress(run: Run, steps: int, minutes: float) -> float:
+    """How much of a run is over, by its steps or by its clock, whichever is further."""
+    return max(run.step / steps, run.seconds / (minutes * 60))
+
+
+def save(run: Run, path: Path) -> None:
+    """Write the checkpoint, replacing it in one step. All processes call it; the first writes."""
+    state = run.state()
+    if parallel.rank() == 0:
+        torch.save(state, path.with_suffix(".tmp"))
+        with path.with_suffix(".tmp").open("rb") as file:
+            os.fsync(file.fileno())
+        path.with_suffix(".tmp").replace(path)
+
+
+def resume(run: Run, path: Path) -> None:
+    """Go on from `save`. Raises FileNotFoundError where there is nothing."""
+    if not path.is_file():
+        raise FileNotFoundError(f"resume: no {path}; leave out --resume to begin a run, or name the --out of one")
+    run.restore(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _paused(pause_file: Path | None) -> float:
+    """Wait, all processes together, while the file exists; returns the seconds waited."""
+    begun = time.monotonic()
+    while pause_file is not None and parallel.largest(float(pause_file.exists())):
+        time.sleep(PAUSE_POLL_SECONDS)
+    return time.monotonic() - begun
+
+
+def _minutes_left(run: Run, steps: int, minutes: float) -> float:
+    return min(minutes - run.seconds / 60, (steps - run.step) * run.seconds / run.step / 60)
+
+
+def _text(means: dict[str, float]) -> str:
+    return "  ".join(f"{key} {value:.4f}" for key, value in sorted(means.items()))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that every stage of `segue train` which trains has."""
+    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+    parser.add_argument("--minutes", type=float, default=60.0, help="age of the run, over all calls, at which it ends")
+    parser.add_argument("--session", type=float, default=math.inf, help="end this call after so many minutes; --resume goes on")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--pause-file", type=Path, default=None, help="pause while this file exists")
+    parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS, help="seconds between two checkpoints")
+    parser.add_argument("--report-steps", type=int, default=REPORT_STEPS, help="steps between two lines of figures")
+    parser.add_argument("--board", action="store_true", help="write TensorBoard files into OUT/board (extra `train`)")
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """The plan that those options say."""
+    return Plan(
+        args.out, args.minutes, args.session, args.resume, args.pause_file, args.save_seconds, args.report_steps, args.board
+    )
