@@ -29,7 +29,8 @@ from segue.engine.measure import own_loudness_steps
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import NotHeard, Ring
 from segue.server.jobs import Audio
-from segue.server.render import ScoreError, read_input
+from segue.server.render import read_input
+from segue.server.score import ScoreError
 from segue.server.takelog import row
 
 RATE, BLOCK = 44_100, 256

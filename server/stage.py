@@ -102,7 +102,14 @@ class SteppedTime:
 class Stage:
     """A server that moves only when it is told to."""
 
-    def __init__(self, config: Config, make_runner: Callable[[Segment], Runner], engine: EngineState, cost_s: float) -> None:
+    def __init__(
+        self,
+        config: Config,
+        make_runner: Callable[[Segment], Runner],
+        engine: EngineState,
+        cost_s: float,
+        log: ShowLog | None = None,
+    ) -> None:
         """make_runner: gets the segment, whose rings are the contexts. engine: what the engine says when it is ready."""
         geometry = Geometry(rate=config.rate, block=config.block, decks=config.decks, in_channels=2 * config.decks)
         self.segment = Segment.create(geometry, f"segue-stage-{uuid.uuid4().hex[:12]}")
@@ -113,7 +120,7 @@ class Stage:
         self.events = Events(self._send, clock=lambda: self.segment.frame / config.rate)
         session = Session(World.fresh(config.rate, config.decks, config.tempo))
         session.world.pace = type(session.world.pace)(max(1, round(cost_s * config.rate)), session.world.pace.piece)
-        self.conductor = Conductor(self.segment, session, self.events, SteppedTime(config.rate), ShowLog(config.log))
+        self.conductor = Conductor(self.segment, session, self.events, SteppedTime(config.rate), log or ShowLog(config.log))
         self.conductor.worker = self.worker
         self.events.notify("stage")
         self.conductor.worker_event(engine)

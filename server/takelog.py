@@ -5,16 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from segue.engine.measure import loudness_step_lu, step_over_material
+from segue.server.audio.files import FileReader
 from segue.server.jobs import Audio
 from segue.server.reports import take_facts
-from segue.server.state import World
+from segue.server.state import State, World
 
 SEAM_MARGIN_S = 1.1  # a seam nearer than this to an end of the recording cannot be measured
 
 
-def rows(world: World, sounded: Audio, rate: int, first: int = 0) -> list[dict[str, Any]]:
-    """The takes that played, oldest first. sounded: `[2, n]`, whose first sample is stream frame `first`."""
-    return [row(take_facts(take, rate), sounded, rate, first) for take in world.takes.values() if take.heard_at is not None]
+def still_playing(world: World, rate: int) -> list[dict[str, Any]]:
+    """Facts of the takes that sounded and are not over, which no log has yet."""
+    heard = (take for take in world.takes.values() if take.heard_at is not None and take.state is not State.DONE)
+    return [take_facts(take, rate) for take in heard]
+
+
+def measured(facts: dict[str, Any], sounded: FileReader, rate: int) -> dict[str, Any]:
+    """As `row`, from a recording on disk whose first sample is stream frame 0."""
+    around = round((SEAM_MARGIN_S + 0.1) * rate)
+
+    def at(frame: int) -> dict[str, Any]:
+        first = max(0, frame - around)
+        sounded.seek(first)
+        return seam(sounded.read(min(frame + around, sounded.length) - first), frame, rate, first)
+
+    return {**facts, "seams": [at(frame) for frame in (facts["start_frame"], facts["start_frame"] + facts["frames"])]}
 
 
 def row(facts: dict[str, Any], sounded: Audio, rate: int, first: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from segue.server.commands import addresses, bind
-from segue.server.render import read_score
+from segue.server.score import read_score
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 BEAT = 22_050  # frames at 120 BPM

@@ -14,7 +14,8 @@ from fake_runner import RATE, STATE, FakeRunner
 
 from segue.server.config import Config
 from segue.server.jobs import Audio
-from segue.server.render import Event, ScoreError, perform, read_input, read_score
+from segue.server.render import perform, read_input
+from segue.server.score import Event, ScoreError, read_score
 from segue.server.stage import Stage
 
 BEAT = RATE // 2
@@ -35,7 +36,15 @@ def rendered(audio: Audio, score: list[Event], cost: float = 0.3, tail: int = 0)
     """What sounded, and the takes."""
     stage = Stage(Config(), FakeRunner, STATE, cost)
     try:
-        out = perform(stage, audio, score, tail)
+        whole = np.concatenate([audio, np.zeros((2, tail), np.float32)], axis=1)
+        rest = whole
+
+        def read(n: int) -> Audio:
+            nonlocal rest
+            head, rest = rest[:, :n], rest[:, n:]
+            return head
+
+        out = np.concatenate(list(perform(stage, read, whole.shape[1], score)), axis=1)
         return out, [args for address, args in stage.sent if address == "/segue/take"]
     finally:
         stage.close()
@@ -121,7 +130,7 @@ def test_an_input_that_cannot_be_used_is_one_sentence(tmp_path: Path, kind: str)
         path.write_text("no audio, whatever it is called")
     elif kind == "folder":
         path.mkdir()
-    with pytest.raises(ScoreError, match=r"in\.wav.*give a") as told:
+    with pytest.raises(ScoreError, match=r"in\.wav.*give (a|the path of an audio)") as told:
         read_input(str(path), RATE)
     assert "\n" not in str(told.value)
 
