@@ -162,3 +162,65 @@ def test_composing_is_deterministic_and_fills_the_time(tmp_path: Path) -> None:
     assert list(prepare_synthesis(0.01, tmp_path / "out", seed=2, seconds=6))
     (entry,) = read_index(tmp_path / "out").values()
     assert (entry.artist, entry.split) == ("synthesis", "train")
+
+
+def fma(place: Path) -> Path:
+    """Four tracks of two artists in the layout of the Free Music Archive, its tables beside them; one of the files is damaged."""
+    tracks, tables = place / "fma_tiny", place / "fma_metadata"
+    tables.mkdir(parents=True)
+    for number in (2, 5, 1003, 1004):
+        folder = tracks / f"{number // 1000:03d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{number:06d}.flac", tone(1.2, frequency=200 + number), RATE)
+    (tracks / "001" / "001099.mp3").write_bytes(b"ID3 and nothing more")
+    rows = [
+        ",album,artist,set,track,track,track",
+        ",title,name,split,genre_top,license,title",
+        "track_id,,,,,,",
+        '2,A,"Bee, the",training,Rock,CC BY,"One"',
+        '5,A,"Bee, the",training,Rock,CC BY,Two',
+        "1003,B,Cat,test,Jazz,CC0,Three",
+        "1004,B,Cat,test,Jazz,CC0,Four",
+    ]
+    (tables / "tracks.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return tracks
+
+
+def test_the_free_music_archive_is_split_by_the_artists_of_its_tables(tmp_path: Path) -> None:
+    lines = list(prepare(fma(tmp_path), tmp_path / "out", holdout=0.5))
+    entries = read_index(tmp_path / "out").values()
+    assert {entry.name: entry.artist for entry in entries} == {
+        "fma_tiny--000--000002": "Bee, the",
+        "fma_tiny--000--000005": "Bee, the",
+        "fma_tiny--001--001003": "Cat",
+        "fma_tiny--001--001004": "Cat",
+    }
+    assert all(entry.split == split_of(entry.artist, 0.5) for entry in entries)
+    assert [line for line in lines if line.startswith("skipped 001099.mp3: unreadable")]
+
+
+def test_metadata_elsewhere_is_named_and_wrong_metadata_is_an_error(tmp_path: Path) -> None:
+    tracks = fma(tmp_path)
+    tables = (tmp_path / "fma_metadata").rename(tmp_path / "tables")
+    list(prepare(tracks, tmp_path / "out", metadata=tables))
+    assert {entry.artist for entry in read_index(tmp_path / "out").values()} == {"Bee, the", "Cat"}
+    (tables / "tracks.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="no column artist/name"):
+        list(prepare(tracks, tmp_path / "other", metadata=tables))
+    with pytest.raises(ValueError, match="metadata: no"):
+        list(prepare(tracks, tmp_path / "other", metadata=tmp_path / "nowhere"))
+
+
+def test_tracks_of_one_name_in_two_folders_are_two_songs(tmp_path: Path) -> None:
+    for album in ("a", "b"):
+        (tmp_path / "mine" / album).mkdir(parents=True)
+        soundfile.write(tmp_path / "mine" / album / "01.wav", tone(1.5), RATE)
+    list(prepare(tmp_path / "mine", tmp_path / "out"))
+    assert [len(song.entries) for song in Library([tmp_path / "out"]).songs] == [1, 1]
+
+
+def test_preparing_ends_with_its_minutes_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    lines = list(prepare(folder, tmp_path / "out", minutes=0))
+    assert lines == ["0 minutes are over after 0 of 9 files; run it again to go on"]
+    list(prepare(folder, tmp_path / "out"))
+    assert len(read_index(tmp_path / "out")) == 4

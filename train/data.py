@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from segue.train.fma import TRACKS, find_tracks, number_of, read_tracks
 
 RATE = 44_100
 REFERENCE_LUFS = -18.0  # the level that live audio is brought to before it is encoded
@@ -23,6 +27,7 @@ SHORTEST_SECONDS = 1.0
 SILENCE_PEAK = 1e-3  # -60 dBFS
 SOURCE_RATES = (8_000, 192_000)
 INDEX = "index.json"
+INDEX_SECONDS = 5.0  # between two writings of the index
 
 # ITU-R BS.1770-4 as analogue prototypes: corner in Hz, Q, gain in dB, whether it is the shelf or the high-pass.
 K_WEIGHTING = (
@@ -117,13 +122,23 @@ def song_and_stem(path: Path) -> tuple[str, str]:
     return (head, tail) if head and tail in STEMS else (path.stem, "")
 
 
-def manifest_artists(folder: Path) -> dict[str, str]:
-    """Artist by file name, from a `manifest.json` in the folder or above it; empty without one."""
+def known_artists(folder: Path, metadata: Path | None = None) -> Callable[[Path], str]:
+    """The artist of a file by what lies beside the folder: the Free Music Archive's tables, or a `manifest.json`; "" if unknown.
+
+    metadata: a tracks.csv or the folder that holds it. Raises ValueError for one that cannot be used.
+    """
+    if metadata is not None and not metadata.exists():
+        raise ValueError(f"metadata: no {metadata}; name the folder fma_metadata or its {TRACKS}")
+    tracks = metadata if metadata is not None and metadata.is_file() else find_tracks(metadata or folder)
+    if tracks:
+        known = read_tracks(tracks)
+        return lambda path: row.artist if (row := known.get(number_of(path) or -1)) else ""
     for place in (folder, folder.parent):
         if (place / "manifest.json").is_file():
             rows = json.loads((place / "manifest.json").read_text())
-            return {Path(row["file"]).name: row["artist"] for row in rows if row.get("artist")}
-    return {}
+            named = {Path(row["file"]).name: row["artist"] for row in rows if row.get("artist")}
+            return lambda path: str(named.get(path.name, ""))
+    return lambda path: ""
 
 
 def store(out: Path, name: str, audio: Audio) -> float:
@@ -154,33 +169,53 @@ def write_index(out: Path, entries: Iterable[Entry]) -> None:
     (out / "index.tmp").replace(out / INDEX)
 
 
-def prepare(folder: Path, out: Path, holdout: float = 0.0) -> Iterator[str]:
+def prepare(
+    folder: Path, out: Path, holdout: float = 0.0, metadata: Path | None = None, minutes: float = math.inf
+) -> Iterator[str]:
     """Prepare every file below `folder` into `out`, yielding one line a file; what is already there stays.
 
     A share `holdout` of the artists (of the files, where no artist is known) is marked `eval` and never trained on.
-    Raises `FileNotFoundError` where the folder holds no audio.
+    Begins no file after `minutes`. Raises `FileNotFoundError` where the folder holds no audio, ValueError for wrong metadata.
     """
     files = audio_files(folder)
     if not files:
         raise FileNotFoundError(f"no audio in {folder}: looked for {', '.join(SUFFIXES)}; name a folder that holds some")
     out.mkdir(parents=True, exist_ok=True)
-    entries, artists = read_index(out), manifest_artists(folder)
-    for path in files:
-        relative = path.relative_to(folder).with_suffix("")
-        name = f"{folder.name}--" + "--".join(relative.parts)
-        if name in entries:
-            continue
-        try:
-            audio, tag = read_audio(path)
-            gain = store(out, name, audio)
-        except Skipped as reason:
-            yield f"skipped {path.name}: {reason}"
-            continue
-        song, stem = song_and_stem(path)
-        artist = artists.get(path.name, tag)
-        entries[name] = Entry(name, song, stem, artist, split_of(artist or song, holdout), len(audio), gain)
+    entries, artist_of = read_index(out), known_artists(folder, metadata)
+    todo = [(path, name) for path in files if (name := name_of(folder, path)) not in entries]
+    begun = written = time.monotonic()
+    try:
+        for number, (path, name) in enumerate(todo):
+            if time.monotonic() - begun > 60 * minutes:
+                yield f"{minutes:g} minutes are over after {number} of {len(todo)} files; run it again to go on"
+                return
+            left = (time.monotonic() - begun) / number * (len(todo) - number) / 60 if number else math.nan
+            try:
+                entries[name] = entry_of(path, name, out, artist_of(path), holdout)
+            except Skipped as reason:
+                yield f"skipped {path.name}: {reason}"
+                continue
+            if time.monotonic() - written > INDEX_SECONDS:
+                write_index(out, entries.values())
+                written = time.monotonic()
+            yield f"prepared {path.name}: {entries[name].frames / RATE:.0f} s, {len(todo) - number - 1} to go, {left:.1f} min left"
+    finally:
         write_index(out, entries.values())
-        yield f"prepared {path.name}: {len(audio) / RATE:.0f} s, {20 * np.log10(gain):+.1f} dB to reference"
+
+
+def name_of(folder: Path, path: Path) -> str:
+    """The name of a file's entry: the folder's, then its place in it."""
+    return f"{folder.name}--" + "--".join(path.relative_to(folder).with_suffix("").parts)
+
+
+def entry_of(path: Path, name: str, out: Path, artist: str, holdout: float) -> Entry:
+    """Read and store one file; `artist` goes before its tag. Raises `Skipped` with the reason."""
+    audio, tag = read_audio(path)
+    gain = store(out, name, audio)
+    stem = song_and_stem(path)[1]
+    song = name.removesuffix(f".{stem}") if stem else name  # with its folders: every album has a first track
+    artist = artist or tag
+    return Entry(name, song, stem, artist, split_of(artist or song, holdout), len(audio), gain)
 
 
 def prepare_synthesis(minutes: float, out: Path, seed: int = 0, seconds: float = 60.0) -> Iterator[str]:
@@ -208,21 +243,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="folder of audio files, searched with its subfolders")
     parser.add_argument("--synthesis", type=float, default=0.0, metavar="MINUTES", help="add music composed by program")
     parser.add_argument("--out", type=Path, default=Path(".cache/audio"), help="folder for the arrays and their index")
+    parser.add_argument("--metadata", type=Path, default=None, help="the Free Music Archive's fma_metadata, if elsewhere")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no file after this time; run again to go on")
     parser.add_argument("--holdout", type=float, default=0.05, help="share of artists (else files) kept for evaluation")
 
 
 def run(args: Any) -> int:
     """`segue train prepare`: 0, or 2 with one line where there is nothing to prepare."""
     try:
-        from_folder = prepare(args.folder, args.out, args.holdout) if args.folder else ()
+        from_folder = prepare(args.folder, args.out, args.holdout, args.metadata, args.minutes) if args.folder else ()
         from_program = prepare_synthesis(args.synthesis, args.out) if args.synthesis > 0 else ()
+        skipped = 0
         for line in chain(from_folder, from_program):
+            skipped += line.startswith("skipped")
             print(line, file=sys.stderr, flush=True)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     entries = list(read_index(args.out).values())
     minutes = sum(entry.frames for entry in entries) / RATE / 60
     held = sum(entry.split == "eval" for entry in entries)
-    print(f"{len(entries)} files, {minutes:.0f} minutes, {held} held out, in {args.out}")
+    print(f"{len(entries)} files, {minutes:.0f} minutes, {held} held out, in {args.out}; {skipped} skipped")
     return 0 if entries else 2

@@ -1,6 +1,6 @@
 """Trains a generator of any family: v-prediction on windows of latents, with a noise level per frame where the model knows such.
 
-Several processes, `torchrun --nproc-per-node 2 -m segue train diffusion ...`, share each batch, and the weights with `shard: true`.
+Several processes (`torchrun --nproc-per-node 2 -m segue train diffusion ...`) share each batch; with `shard: true` the weights.
 """
 
 from __future__ import annotations
