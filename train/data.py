@@ -198,7 +198,7 @@ def prepare(
             if time.monotonic() - written > INDEX_SECONDS:
                 write_index(out, entries.values())
                 written = time.monotonic()
-            yield f"prepared {path.name}: {entries[name].frames / RATE:.0f} s, {len(todo) - number - 1} to go, {left:.1f} min left"
+            yield f"prepared {path.name}: {entries[name].frames / RATE:.0f} s; {len(todo) - number - 1} to go, {left:.1f} min"
     finally:
         write_index(out, entries.values())
 
