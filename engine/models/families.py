@@ -23,6 +23,9 @@ BUILT_IN = {
     "latent-dit": "segue.engine.models.live:FAMILY",
     "paper-latent": "segue.engine.models.paper_latent:FAMILY",
     "paper-waveform": "segue.engine.models.paper_waveform:FAMILY",
+    "cqt": "segue.engine.models.cqt_waveform:FAMILY",
+    "slides-mel": "segue.engine.models.slides:FAMILY",
+    "slides-latent": "segue.engine.models.slides:LATENT_FAMILY",
 }
 C = TypeVar("C")
 D = TypeVar("D")

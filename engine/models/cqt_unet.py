@@ -1,0 +1,158 @@
+"""The CQT baseline (section 4.1, Levy et al. 2023): a waveform denoiser whose U-Net works on constant-Q coefficients.
+
+After CQT-Diff (Moliner et al. 2022): the state of the diffusion is the waveform, so the mask of an infill acts on samples;
+the transform and its inverse lie inside the denoiser. Octave-wise: the network halves the rate in time as the octaves
+themselves do, takes each octave in on its way down and gives it out on its way up, and bands of one pitch stand in one row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segue.engine.models.blocks2d import Grow2d, Residual2d, Shrink2d, zeroed
+from segue.engine.models.cqt import analysed, layout, synthesised
+from segue.engine.models.differentiable import Differentiable, whole_window
+from segue.engine.models.dit import TimeEmbedding
+
+SIDES = 2  # left and right
+PARTS = 2 * SIDES  # real and imaginary part of both
+
+
+@dataclass(frozen=True)
+class CqtSpec:
+    """Sizes of a CqtUnet.
+
+    hop: samples a latent frame, of both sides. bands: an octave. octaves: below the Nyquist frequency; what lies below them
+    is a group more. widths: channels, one an octave from the highest. blocks: residual blocks an octave and way. groups: of
+    the normalisation. code: width of the level's embedding.
+    """
+
+    hop: int = 256
+    bands: int = 32
+    octaves: int = 8
+    widths: tuple[int, ...] = (64, 96, 96, 128, 128, 128, 256, 256)
+    blocks: int = 2
+    groups: int = 16
+    code: int = 256
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # JSON knows lists only
+        if len(self.widths) != self.octaves or any(width % self.groups for width in self.widths):
+            sizes = f"widths {self.widths} for {self.octaves} octaves in {self.groups} groups"
+            raise ValueError(f"CqtSpec: got {sizes}; one width an octave, each a multiple of groups")
+
+    @property
+    def channels(self) -> int:
+        """C of the latents: the samples of a hop, left and then right."""
+        return SIDES * self.hop
+
+
+def samples_of(x: Tensor) -> Tensor:
+    """Latents `[B, 2 * hop, T]` as samples `[B, 2, T * hop]`."""
+    audio: Tensor = x.unflatten(1, (SIDES, -1)).transpose(2, 3).flatten(2)
+    return audio
+
+
+def frames_of(audio: Tensor, hop: int) -> Tensor:
+    """Samples `[B, 2, T * hop]` as latents `[B, 2 * hop, T]`."""
+    x: Tensor = audio.unflatten(-1, (-1, hop)).transpose(2, 3).flatten(1, 2)
+    return x
+
+
+def real_of(c: Tensor) -> Tensor:
+    """Complex `[B, 2, bands, M]` as real `[B, 4, bands, M]`."""
+    return torch.cat((c.real, c.imag), dim=1)
+
+
+def complex_of(h: Tensor) -> Tensor:
+    """Real `[B, 4, bands, M]` as complex `[B, 2, bands, M]`."""
+    return torch.complex(h[:, :SIDES], h[:, SIDES:])
+
+
+class CqtUnet(Differentiable):
+    """v_theta(x_t, t) with one level for the whole window; implements `Denoiser`. Takes any number of frames."""
+
+    per_frame_t = False
+
+    def __init__(self, spec: CqtSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        deepest = spec.octaves - 1
+        self.time = TimeEmbedding(spec.code, 0)
+        self.rows = nn.ParameterList(nn.Parameter(torch.zeros(width, spec.bands, 1)) for width in spec.widths)
+        self.takes, self.gives = nn.ModuleList(), nn.ModuleList()
+        self.downs, self.ups, self.shrinks, self.grows = (nn.ModuleList() for _ in range(4))
+        for octave, width in enumerate(spec.widths):
+            parts = PARTS * (1 + (octave == deepest))  # the group below the octaves has the rate of the lowest one
+            self.takes.append(nn.Conv2d(parts, width, 3, padding=1))
+            self.gives.append(zeroed(nn.Conv2d(width, parts, 3, padding=1)))
+            self.downs.append(Blocks(spec, 2 * width if octave else width, width))
+            self.ups.append(Blocks(spec, 2 * width if octave < deepest else width, width))
+            if octave < deepest:
+                self.shrinks.append(Shrink2d(width, spec.widths[octave + 1], rows=False))
+                self.grows.append(Grow2d(spec.widths[octave + 1], width, rows=False))
+
+    @property
+    def channels(self) -> int:
+        """C, the samples of a hop on both sides."""
+        return self.spec.channels
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
+        """v of `[B, 2 * hop, T]` at levels t `[B]`. Raises ValueError for a level per frame or a condition."""
+        spec = self.spec
+        c = self.time(whole_window(t, cond)[:, None], None)[:, 0].to(self.rows[0].dtype)
+        audio = samples_of(x_t)
+        groups = analysed(audio, spec.bands, spec.octaves)
+        scales = _scales(audio.shape[-1], spec)
+        parts = [real_of(group) * scale for group, scale in zip(groups, scales, strict=True)]
+        answers = self._network([*parts[:-2], torch.cat(parts[-2:], dim=1)], c)
+        lowest = answers.pop().chunk(2, dim=1)
+        made = [complex_of(part / scale) for part, scale in zip([*answers, *lowest], scales, strict=True)]
+        return frames_of(synthesised(made, audio.shape[-1], spec.bands, spec.octaves), spec.hop)
+
+    def _network(self, parts: list[Tensor], c: Tensor) -> list[Tensor]:
+        """Coefficients of the octaves `[B, 4 or 8, bands, M]`, the highest first, to v of the same shapes."""
+        passed: list[Tensor] = []
+        h = None
+        for octave, part in enumerate(parts):
+            taken = self.takes[octave](part) + self.rows[octave]
+            h = taken if h is None else torch.cat((self.shrinks[octave - 1](h), taken), dim=1)
+            h = self.downs[octave](h, c)
+            passed.append(h)
+        answers: list[Tensor] = []
+        for octave in reversed(range(len(parts))):
+            h = passed[octave] if not answers else torch.cat((self.grows[octave](h), passed[octave]), dim=1)
+            h = self.ups[octave](h, c)
+            answers.append(self.gives[octave](F.silu(h)))
+        return answers[::-1]
+
+    def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
+        """v_theta(x_t, t), of the shape and type of x_t."""
+        return self(x_t, t, cond).to(x_t.dtype)  # type: ignore[no-any-return]
+
+
+class Blocks(nn.Module):
+    """The residual blocks of one octave and way."""
+
+    def __init__(self, spec: CqtSpec, inner: int, width: int) -> None:
+        super().__init__()
+        sizes = [inner, *[width] * (spec.blocks - 1)]
+        self.blocks = nn.ModuleList(Residual2d(size, width, spec.code, spec.groups) for size in sizes)
+
+    def forward(self, h: Tensor, c: Tensor) -> Tensor:
+        """`[B, inner, bands, M]` and the level's code `[B, code]` to `[B, width, bands, M]`."""
+        for block in self.blocks:
+            h = block(h, c)
+        return h
+
+
+def _scales(samples: int, spec: CqtSpec) -> list[float]:
+    """What brings each group's parts to unit variance where the waveform is white noise: the frame itself shrinks them."""
+    where = layout(samples, spec.bands, spec.octaves)
+    # E |c|^2 = sum g^2 / M a coefficient, half of it real
+    return [math.sqrt(2 * weight.numel() / float(weight.square().sum())) for weight in where.weights]
