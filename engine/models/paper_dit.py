@@ -1,5 +1,6 @@
 """The latent denoiser as printed: DiT with adaLN-zero and relative positions (C.1, Levy et al. 2023; Peebles & Xie 2023).
 
+It "follows [DiT] closely, the main difference being the addition of a relative positional encoding": DiT's sines stay.
 One level for the whole window. The modulation by t is one map that all layers share, with a learned offset of each layer's
 own (Chen et al. 2023): 32 x 1536 then has 0.92 billion parameters. A map a layer would make 1.36; the paper says 1.
 """
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segue.engine.models.differentiable import Differentiable, whole_window
-from segue.engine.models.dit import TimeEmbedding, modulate
+from segue.engine.models.dit import ROPE_BASE, TimeEmbedding, modulate
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class PaperDitSpec:
     clip: int = 256
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"PaperDitSpec: width {self.width} over {self.heads} heads; choose a multiple of heads")
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(f"PaperDitSpec: width {self.width} over {self.heads} heads; choose an even multiple of heads")
 
 
 class PaperDit(Differentiable):
@@ -61,8 +62,9 @@ class PaperDit(Differentiable):
         """v of `[B, C, T]` at levels t `[B]`. Raises ValueError for a level per frame or a condition."""
         c = self.time(whole_window(t, cond)[:, None], None).to(self.first.weight.dtype)
         shared: Tensor = self.modulation(c)
-        distances = relative_index(x_t.shape[-1], self.spec.clip, x_t.device)
+        distances = relative_distances(x_t.shape[-1], self.spec.clip, x_t.device)
         h = self.first(x_t.transpose(1, 2))
+        h = h + places(h)
         for block in self.blocks:
             h = block(h, shared, distances)
         shift, scale = self.last_modulation(c).chunk(2, dim=-1)
@@ -89,7 +91,7 @@ class RelativeBlock(nn.Module):
         self.down = nn.Linear(spec.hidden * d, d)
 
     def forward(self, h: Tensor, shared: Tensor, distances: Tensor) -> Tensor:
-        """h `[B, T, width]`, shared `[B, 1, 6 width]`, distances of `relative_index`."""
+        """h `[B, T, width]`, shared `[B, 1, 6 width]`, distances of `relative_distances`."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (shared + self.offset).chunk(6, dim=-1)
         h = h + gate_a * self.attend(modulate(h, shift_a, scale_a), distances)
         m: Tensor = self.down(F.gelu(self.up(modulate(h, shift_m, scale_m)), approximate="tanh"))
@@ -98,13 +100,30 @@ class RelativeBlock(nn.Module):
     def attend(self, h: Tensor, distances: Tensor) -> Tensor:
         """softmax((q_i . k_j + q_i . a_{j - i}) / sqrt(d)) v_j: relative positions on the keys, shared by the heads."""
         q, k, value = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        near = (q @ self.distance.mT.to(q.dtype)).gather(-1, distances.expand(*q.shape[:2], -1, -1))
+        near = skewed(q @ self.distance[distances].mT.to(q.dtype))
         weights = ((q @ k.mT + near) / math.sqrt(q.shape[-1])).softmax(dim=-1)
         out: Tensor = self.out((weights @ value).transpose(1, 2).flatten(-2))
         return out
 
 
-def relative_index(frames: int, clip: int, device: torch.device) -> Tensor:
-    """`[frames, frames]`: where j - i, cut at +-clip, stands in a table of 2 clip + 1 distances."""
-    place = torch.arange(frames, device=device)
-    return (place - place[:, None]).clamp(-clip, clip) + clip
+def relative_distances(frames: int, clip: int, device: torch.device) -> Tensor:
+    """`[2 frames - 1]`: where the distances -(frames - 1) ... frames - 1, cut at +-clip, stand in a table of 2 clip + 1."""
+    return torch.arange(1 - frames, frames, device=device).clamp(-clip, clip) + clip
+
+
+def skewed(by_distance: Tensor) -> Tensor:
+    """`[..., T, 2 T - 1]`, columns by the distance j - i, to `[..., T, T]`, columns by j.
+
+    With one more column, element (i, j - i + T - 1) lies at i 2T + j - i + T - 1 = (T - 1) + i (2T - 1) + j: rows of
+    2T - 1 that begin at T - 1.
+    """
+    frames = by_distance.shape[-2]
+    flat = F.pad(by_distance, (0, 1)).flatten(-2)[..., frames - 1 : frames - 1 + frames * (2 * frames - 1)]
+    return flat.unflatten(-1, (frames, 2 * frames - 1))[..., :frames]
+
+
+def places(h: Tensor) -> Tensor:
+    """`[T, width]`: the fixed sines of Peebles & Xie 2023 for the places of h `[B, T, width]`."""
+    half = torch.arange(h.shape[-1] // 2, device=h.device, dtype=torch.float32)
+    angle = torch.arange(h.shape[-2], device=h.device)[:, None] * ROPE_BASE ** (-half / half.numel())
+    return torch.cat((angle.sin(), angle.cos()), dim=-1).to(h.dtype)

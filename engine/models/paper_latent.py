@@ -20,8 +20,8 @@ FAMILY = Family(
         "paper-latent-small": ModelSpec(
             "paper-latent-small",
             PaperVaeSpec(latent_dim=16, width=16, widest=128, expansion=2),
-            PaperDitSpec(channels=16, width=192, layers=6, heads=6, clip=128),
-            window_s=3.0,
+            PaperDitSpec(channels=16, width=160, layers=6, heads=5, clip=64),
+            window_s=1.5,
             reference_lufs=-18.0,
             family=NAME,
         ),

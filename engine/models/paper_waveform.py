@@ -1,4 +1,4 @@
-"""The family of the paper's waveform model (C.1, Levy et al. 2023): folded stereo and a U-Net of 445 M, and a small one."""
+"""The family of the paper's waveform model (C.1, Levy et al. 2023): folded stereo and a U-Net of 436 M, and a small one."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FAMILY = Family(
         "paper-waveform-small": ModelSpec(
             "paper-waveform-small",
             FoldSpec(),
-            UnetSpec(width=48, multipliers=(1, 2, 3, 4), attention=1, heads=4, groups=8),
-            window_s=3.0,
+            UnetSpec(width=96, multipliers=(1, 1, 2, 2), blocks=1, attention=1, heads=4),
+            window_s=1.5,
             reference_lufs=-18.0,
             xi=XI_WAVEFORM,
             family=NAME,

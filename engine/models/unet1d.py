@@ -22,14 +22,15 @@ from segue.engine.models.dit import TimeEmbedding
 class UnetSpec:
     """Sizes of a Unet1d.
 
-    channels: C of the latents. width: channels at the full rate. multipliers: of width, one a level; each level but the
-    last halves the rate. blocks: residual blocks a level on the way down, one more on the way up. attention: how many of the
-    lowest levels have it. heads: of the attention. groups: of the normalisation. kernel: positions of a convolution.
+    channels: C of the latents. width: channels at the full rate; more than C, since all of the noise must pass.
+    multipliers: of width, one a level; each level but the last halves the rate. blocks: residual blocks a level on the way
+    down, one more on the way up. attention: how many of the lowest levels have it, in so many heads. groups: of the
+    normalisation. kernel: positions of a convolution.
     """
 
     channels: int = 64
     width: int = 256
-    multipliers: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    multipliers: tuple[int, ...] = (1, 2, 4, 4, 5, 5)
     blocks: int = 2
     attention: int = 2
     heads: int = 8
@@ -135,20 +136,24 @@ class Stage(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside an identity; the level's code is added between them."""
+    """Two convolutions beside an identity; between them the level's code scales and shifts each channel.
+
+    Of the two ways that Rombach et al. have, this one: v = (alpha x_t - x_0) / sigma asks for gains that follow the level.
+    """
 
     def __init__(self, spec: UnetSpec, inner: int, outer: int) -> None:
         super().__init__()
         self.norm_in, self.norm_out = nn.GroupNorm(spec.groups, inner), nn.GroupNorm(spec.groups, outer)
         self.conv_in = nn.Conv1d(inner, outer, spec.kernel, padding=spec.kernel // 2)
-        self.code = nn.Linear(4 * spec.width, outer)
+        self.code = nn.Linear(4 * spec.width, 2 * outer)
         self.conv_out = _zero(nn.Conv1d(outer, outer, spec.kernel, padding=spec.kernel // 2))
         self.beside = nn.Conv1d(inner, outer, 1) if inner != outer else nn.Identity()
 
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
         """`[B, inner, T]` to `[B, outer, T]`."""
-        inside = self.conv_in(F.silu(self.norm_in(h))) + self.code(c)[..., None]
-        out: Tensor = self.beside(h) + self.conv_out(F.silu(self.norm_out(inside)))
+        scale, shift = self.code(c)[..., None].chunk(2, dim=1)
+        inside = self.norm_out(self.conv_in(F.silu(self.norm_in(h)))) * (1 + scale) + shift
+        out: Tensor = self.beside(h) + self.conv_out(F.silu(inside))
         return out
 
 
