@@ -14,6 +14,7 @@ import numpy as np
 import soxr
 
 from segue.engine.engine import Engine, EngineError, Request
+from segue.engine.limiter import Limiter
 from segue.server.audio.feeder import read_region
 from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, PhrasePart, Piece, RingPart, Running, Source, WorkerEvent
@@ -53,6 +54,7 @@ class Inference:
     ) -> Iterator[WorkerEvent]:
         total = max(1, request.new_frames)
         resample = Outward(self._engine.sample_rate, self._rate, request.left, request.right)
+        limiter = Limiter(self._rate)
         made, sent = 0, 0
         began = time.monotonic()
 
@@ -61,7 +63,10 @@ class Inference:
 
         for piece in self._engine.pieces(request, on_step=on_step, cancelled=cancelled):
             made = piece.start + piece.audio.shape[1]
-            audio = np.ascontiguousarray(resample(piece.audio, made >= total)[:, : job.new_frames - sent], np.float32)
+            audio = limiter.push(resample(piece.audio, made >= total))
+            if made >= total:
+                audio = np.concatenate([audio, limiter.flush()], axis=1)
+            audio = np.ascontiguousarray(audio[:, : job.new_frames - sent], np.float32)
             now = time.monotonic()
             yield Piece(job.id, sent, audio, now - began, piece.steps, piece.context_hash)
             sent, began = sent + audio.shape[1], now
