@@ -1,8 +1,8 @@
 """A true-peak limiter for new audio: what is played never clips a converter, also between two samples.
 
 Peaks are those of the signal oversampled four times (ITU-R BS.1770-5, annex 2). With r[n] the gain that sample n needs, the least
-of r over n - HOLD .. n + AHEAD is taken, and of that the mean over the last AHEAD + 1 values. All of those that make up the gain at
-a peak are at most the r of that peak, so that it does not get through; and the gain moves by at most 1 / AHEAD a sample.
+of r over n - HOLD .. n + AHEAD is taken, and of that the mean over the last AHEAD + 1 values. All that make up the gain at a peak
+are at most the r of that peak, so that it does not get through; and the gain moves by at most 1 / AHEAD a sample.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Limiter:
 
 def true_peaks(audio: Audio) -> NDArray[np.float64]:
     """`[2, n]` audio to the size `[n]` of what each sample, and the three points on each side of it, reach in either channel."""
-    fine = np.abs(resample_poly(audio.astype(np.float64), OVERSAMPLED, 1, axis=1, window=WINDOW, padtype="antireflect")).max(axis=0)
+    fine = resample_poly(audio.astype(np.float64), OVERSAMPLED, 1, axis=1, window=WINDOW, padtype="antireflect")
+    fine = np.abs(fine).max(axis=0)
     fine = np.concatenate([np.zeros(OVERSAMPLED - 1), fine, np.zeros(OVERSAMPLED - 1)])
     around = np.lib.stride_tricks.sliding_window_view(fine, 2 * OVERSAMPLED - 1)[::OVERSAMPLED]
     peaks: NDArray[np.float64] = around.max(axis=1)[: audio.shape[1]]
