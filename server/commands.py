@@ -210,7 +210,7 @@ SPECS: tuple[Spec, ...] = (
     _value(f"{_DECK}/xfade", "crossfade of verbs that do not say", _COMMON[5]),
     _value(f"{_DECK}/beats", "length of verbs that do not say", Arg("beats", "f", "length", "beat", 0.25, 256, 8.0)),
     # time
-    _value(f"{ROOT}/tempo", "tempo; not to be set where it comes from elsewhere", Arg("bpm", "f", "tempo", "BPM", 20, 300, 120.0)),
+    _value(f"{ROOT}/tempo", "tempo; not to be set where it is another's", Arg("bpm", "f", "tempo", "BPM", 20, 300, 120.0)),
     _value(f"{ROOT}/meter", "beats a bar", Arg("beats", "i", "beats", "beat", 1, 32, 4)),
     _value(
         f"{ROOT}/sync/source",
