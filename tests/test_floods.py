@@ -1,4 +1,4 @@
-"""Two hundred clients, floods and garbage on every port of a running server: answered or dropped, counted, and the music goes on."""
+"""Two hundred clients, floods and garbage on every port of a server: answered or dropped, counted, and the music goes on."""
 
 from __future__ import annotations
 
