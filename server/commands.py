@@ -126,6 +126,7 @@ _WEIGHT = Arg("weight", "f", "push of the style, or of the classes without one, 
 _CLASS_WEIGHT = Arg("class_weight", "f", "push of the classes beside that of a style", "", 0, 1000, 1.0)
 _RECONSTRUCTION = Arg("reconstruction", "f", "pull of the context, in the regimes guided and tail", "", 0, 100, 1.0)
 _TAKE = _LENGTH + _COMMON
+_SCENE = Arg("scene", "i", "its number", "", 0, 127, required=True)
 _ID = Arg("id", "i", "the job meant; the newest without it", "", 0, 2**31 - 1)
 
 _DECK = f"{ROOT}/deck/{{deck}}"
@@ -196,6 +197,8 @@ SPECS: tuple[Spec, ...] = (
     ),
     # values of a deck
     _value(f"{_DECK}/gain", "level of the deck", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
+    _value(f"{_DECK}/mute", "silences the deck", Arg("on", "b", "1 or 0", default=False)),
+    _value(f"{_DECK}/solo", "silences every deck that is not soloed", Arg("on", "b", "1 or 0", default=False)),
     _value(
         f"{_DECK}/gate", "level under which the input counts as silent", Arg("gate", "f", "peak level", "dBFS", -120, 0, -50.0)
     ),
@@ -225,7 +228,15 @@ SPECS: tuple[Spec, ...] = (
     _action("tap", "taps the tempo: the median of the last four intervals"),
     _action("downbeat", "says that this moment is the first beat of a bar"),
     _action("nudge", "moves the beat", (Arg("beats", "f", "how far, later is positive", "beat", -4, 4, required=True),)),
+    # scenes
+    _action("scene/save", "keeps every value of every deck under a number", (_SCENE,)),
+    _action("scene/recall", "sets what was kept under a number", (_SCENE,)),
     # the server
+    _value(
+        f"{ROOT}/lock",
+        "performance lock: load, cue, seek, scene/save, clear_sched, quit and the like are refused",
+        Arg("on", "b", "1 or 0", default=False),
+    ),
     _action("panic", "ends every take on every deck within 10 ms"),
     Spec(f"{ROOT}/ping", Kind.ACTION, "answers with what was sent", reply=f"{ROOT}/pong", echo=True),
     _action("status", "asks for the state of everything", reply="status", returns=(Arg("state", "s", "as JSON"),)),
@@ -408,6 +419,7 @@ CODES: Mapping[str, int] = {
     "live-target": 12,
     "not-available": 13,
     "bad-packet": 14,
+    "locked": 15,
 }
 
 

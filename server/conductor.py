@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import segue
 from segue.server import effects as fx
-from segue.server import reports, seen
+from segue.server import reports, seen, settings
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Command as Order
 from segue.server.audio.values import Curve, Op, Policy, Ring, TooNear
@@ -140,6 +140,11 @@ class Conductor:
         return at
 
     def _take_up(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
+        try:
+            settings.unlocked(self.session.world, spec)
+        except CommandError as error:
+            self.events.fail(command, command.address, str(error), error.code)
+            return
         if spec.kind is Kind.ACTION and spec.name in self._answers:
             self._answer(spec, bound, command, at)
             return

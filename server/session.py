@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from segue.server import timing, verbs
+from segue.server import settings, timing, verbs
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
-from segue.server.effects import Changed, Effect, Emit, Fail, Gain, Gate, Panic, Play, Reply, Submit
+from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
 from segue.server.holding import VERBS, due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
 from segue.server.placing import advance, ended, retimed, said, started
@@ -49,6 +49,10 @@ class Session:
                     yield from VERBS[spec.name](self.world, Asked(spec.name, deck, bound, command, at, moment))
             elif spec.name == "panic":
                 yield from self._panic(at)
+            elif spec.name == "save":
+                settings.save_scene(self.world, int(bound["scene"] or 0))
+            elif spec.name == "recall":
+                yield from settings.recall_scene(self.world, int(bound["scene"] or 0), at)
             else:
                 yield from timing.act(self.world, spec, bound, at)
         except CommandError as error:
@@ -57,18 +61,10 @@ class Session:
     def _value(self, spec: Spec, deck: int | None, bound: Mapping[str, Value], command: Command, at: int) -> Iterator[Effect]:
         (arg,) = spec.args
         if arg.name in bound:
-            value = bound[arg.name]
-            if deck is None:
-                yield from timing.set_value(self.world, spec.name, value, at)
-            else:
-                self.world.deck(deck).values[spec.name] = value
-                if spec.name == "gain":
-                    yield Gain(deck, at, float(value or 0.0))
-                elif spec.name == "gate":
-                    yield Gate(deck, float(value or 0.0))
-            yield Changed(command.sender, spec.address.format(deck=deck), (value,))
+            yield from settings.set_value(self.world, deck, spec.name, bound[arg.name], at)
+            yield Changed(command.sender, spec.address.format(deck=deck), (bound[arg.name],))
             return
-        current = self.world.deck(deck).values[spec.name] if deck is not None else timing.value_of(self.world, spec.name)
+        current = settings.value_of(self.world, deck, spec.name)
         yield Reply(command.sender, spec.address.format(deck=deck), (current,))
 
     def _panic(self, at: int) -> Iterator[Effect]:

@@ -126,6 +126,7 @@ class Deck:
     undo: list[int] = field(default_factory=list)
     redo: list[int] = field(default_factory=list)
     source: str = ""
+    gain: float = 1.0  # as the callback has it: `gain`, `mute` and `solo` together
     guarded: bool = False
     looping: bool = False
     loop: tuple[int, int] | None = None  # frame at which the loop that was asked for begins, and its length
@@ -207,6 +208,8 @@ class World:
     sync: Sync = field(default_factory=Sync)
     later: list[Later] = field(default_factory=list)
     takes: dict[int, Take] = field(default_factory=dict)
+    locked: bool = False
+    scenes: dict[int, list[dict[str, Value]]] = field(default_factory=dict)  # values, deck by deck
     engine: str = "starting"
     engine_sentence: str = ""
     context: int = 0
