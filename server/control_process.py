@@ -37,6 +37,7 @@ from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.state import World
 from segue.server.sync.beats import Beats
+from segue.server.sync.listening import Listening
 from segue.server.sync.sources import Sources
 from segue.server.waveform import Waveforms
 from segue.server.worker import ProcessWorker
@@ -80,7 +81,7 @@ class Control:
         self._stopped = asyncio.Event()
         self._saved = ""
         self._beats = Beats()
-        self._sources = Sources(self._clock, config.output_latency)
+        self._sources = Sources(self._clock, config.output_latency, lambda: Listening(config.segment))
         self._conductor.sources = self._sources
         self._jack_clock: JackClock | None = None
         self._parent = os.getppid()

@@ -130,10 +130,11 @@ class Run:
         spec = build(families()[state.get("family", FAMILY)].codec_spec, state["spec"])
         if spec != self.recipe.codec or state["stage"] != self.recipe.stage:
             raise ValueError(f"resume: got the stage {state['stage']} of {spec}; choose another --out, or begin with --from")
-        self.codec.load_state_dict(state["codec"])
+        self.codec.load_state_dict(state.get("codec", state["ema"]))
         self.ema.module.load_state_dict(state["ema"])
         self.ema.steps = state["ema_steps"]
-        self.stepper.restore(state["optimiser"])
+        if "optimiser" in state:  # what was brought back from another machine has none
+            self.stepper.restore(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
 
     def advance(self, progress: float) -> dict[str, float]:
@@ -200,7 +201,18 @@ def coded(run: Run, x: Tensor, chance: Chance) -> tuple[list[Tensor], Tensor, Te
         if recipe.noise:
             offsets = [chance.integer(codec.spec.noise_frames) for _ in range(2)]
             return codec.decoder.draws(z, [codec.noise_at(offset, recipe.frames) for offset in offsets]), mean, log_variance
-        return [codec.decoder.tone(z).float()], mean, log_variance
+        made = codec.decoder.pictured(z) if pictures(codec) else codec.decoder.tone(z)
+        return [made.float()], mean, log_variance
+
+
+def pictures(codec: Any) -> bool:
+    """Whether a codec's network makes images, from which audio is found without one: then images are compared, not audio."""
+    return hasattr(codec.decoder, "pictured")
+
+
+def picture_distance(y: Tensor, x: Tensor) -> Tensor:
+    """L1 of images."""
+    return (y - x).abs().mean()
 
 
 def fit(d: Distance, x: Tensor, draws: list[Tensor]) -> Tensor:
@@ -213,6 +225,8 @@ def losses(run: Run, x: Tensor) -> tuple[Tensor, dict[str, float]]:
     chance = Chance(noise.generator(run.recipe.seed, run.step))
     d, window = draw_distance(chance, run.codec.rate)
     draws, mean, log_variance = coded(run, x, chance)
+    if pictures(run.codec):
+        d, x = picture_distance, run.codec.encoder.image(x)
     near, rest = fit(d, x, draws), kl(mean, log_variance)
     total = near + run.recipe.kl * rest
     return total, {"loss": float(total.detach()), f"fit{window}": float(near.detach()), "kl": float(rest.detach())}

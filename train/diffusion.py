@@ -21,6 +21,7 @@ from segue.engine.models.families import families
 from segue.engine.models.spec import FAMILY, DenoiserShape, build
 from segue.engine.paper import noised, over, v_of
 from segue.train import loop, parallel, precision
+from segue.train.condition import condition
 from segue.train.contexts import context_masks
 from segue.train.ema import Ema
 from segue.train.feed import Feed
@@ -140,7 +141,8 @@ class Run:
             raise ValueError("Run: got no latents; give some to `use` first")
         recipe, batch = self.recipe, self.feed(self.step)
         x_0, eps, t = (part.to(self.device, non_blocking=True) for part in (batch.x_0, batch.eps, batch.t))
-        loss = v_loss(self.dit, x_0, eps, t, recipe.precision).mean()
+        told = condition(int(getattr(recipe.denoiser, "cond_dim", 0)), x_0, recipe.batch, recipe.seed, self.step)
+        loss = v_loss(self.dit, x_0, eps, t, recipe.precision, told).mean()
         norm = self.stepper(loss, rate_at(self.step, progress, recipe.rate, recipe.warm_up))
         if norm == norm and norm != float("inf"):
             self.ema.update(self.dit)
@@ -164,10 +166,11 @@ class Run:
         if stored_denoiser(state["recipe"]) != self.recipe.denoiser:
             got, ours = state["recipe"]["denoiser"], asdict(self.recipe.denoiser)  # type: ignore[call-overload]
             raise ValueError(f"resume: got a run of {got}, allowed {ours}: choose another --out")
-        parallel.scattered(self.dit, state["dit"])
+        parallel.scattered(self.dit, state.get("dit", state["ema"]))
         parallel.scattered(self.ema.module, state["ema"])
         self.ema.steps = state["ema_steps"]
-        self.stepper.restore(state["optimiser"])
+        if "optimiser" in state:  # what was brought back from another machine has none
+            self.stepper.restore(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
 
 
@@ -179,10 +182,10 @@ def draw_levels(count: int, power: float, few_step: float, generator: torch.Gene
     return torch.where(torch.rand(count, generator=generator) < few_step, few, t)
 
 
-def v_loss(dit: nn.Module, x_0: Tensor, eps: Tensor, t: Tensor, kind: str = "bf16") -> Tensor:
+def v_loss(dit: nn.Module, x_0: Tensor, eps: Tensor, t: Tensor, kind: str = "bf16", cond: Tensor | None = None) -> Tensor:
     """`[B]`: mean squared error of v over the frames of each window whose t, `[B]` or `[B, T]`, is not 0."""
     with precision.autocast(x_0.device, kind):
-        v = dit(noised(x_0, eps, t), t)
+        v = dit(noised(x_0, eps, t), t, cond)
     noisy = over((t > 0).float(), x_0).expand(-1, -1, x_0.shape[-1])
     error: Tensor = (v.float() - v_of(x_0, eps, t)).square() * noisy
     return error.sum((1, 2)) / (noisy.sum((1, 2)) * x_0.shape[1])

@@ -238,10 +238,11 @@ class Run:
         """Go on from `state`. Raises `ValueError` where it is of another network."""
         if stored_denoiser(state["recipe"]) != self.teacher.denoiser:
             raise ValueError(f"resume: got a run of {state['recipe']['denoiser']}; choose another --out")
-        self.student.load_state_dict(state["dit"])
+        self.student.load_state_dict(state.get("dit", state["ema"]))
         self.ema.module.load_state_dict(state["ema"])
         self.ema.steps = state["ema_steps"]
-        self.stepper.restore(state["optimiser"])
+        if "optimiser" in state:  # what was brought back from another machine has none
+            self.stepper.restore(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
 
 
@@ -285,7 +286,7 @@ def run(args: Any) -> int:
         done = distil(recipe, teacher, Latents(args.latents, teacher.frames), loop.plan_of(args))
         if parallel.rank() == 0:
             held_out = Latents(args.held_out or args.latents, teacher.frames)
-            _tell(few_steps.Asked(recipe.stages), teacher, done, held_out, args)
+            print(few_steps.shown(before_and_after(recipe, teacher, done, held_out), args.json))
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -294,7 +295,7 @@ def run(args: Any) -> int:
     return 0
 
 
-def _tell(asked: few_steps.Asked, teacher: Teacher, done: list[tuple[int, Path]], held_out: Latents, args: Any) -> None:
-    before = cast(Denoiser, teacher.module)
+def before_and_after(recipe: Recipe, teacher: Teacher, done: list[tuple[int, Path]], held_out: Latents) -> list[few_steps.Row]:
+    """The table of a distillation: the teacher, and each student at its own number of steps."""
     after = {n: cast(Denoiser, read_teacher(str(path), parallel.device()).module) for n, path in done}
-    print(few_steps.shown(few_steps.table(before, after, held_out, asked), args.json))
+    return few_steps.table(cast(Denoiser, teacher.module), after, held_out, few_steps.Asked(recipe.stages))

@@ -89,11 +89,12 @@ class Run(base.Run):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`. Raises ValueError where it is of another codec or has no discriminator."""
-        if "judge" not in state:
+        if "judge" not in state and "optimiser" in state:
             raise ValueError("resume: got a run without a discriminator; begin fine-tuning with --from")
         super().restore(state)
-        self.judge.load_state_dict(state["judge"])
-        self.judge_stepper.restore(state["judge_optimiser"])
+        if "judge" in state:
+            self.judge.load_state_dict(state["judge"])
+            self.judge_stepper.restore(state["judge_optimiser"])
 
 
 def finetune_codec(recipe: base.Recipe, ours: Recipe, data: list[Path], start: Path | None, plan: loop.Plan) -> Path:

@@ -63,9 +63,12 @@ class Stepper:
 
     def state(self) -> dict[str, Any]:
         """Moments by the names of the weights, and the loss scale. All processes call it."""
-        return {"moments": parallel.gathered_optimiser(self.module, self.optimiser), "scale": self.scale.state_dict()}
+        # to ask an optimiser that has not begun would begin it
+        moments = parallel.gathered_optimiser(self.module, self.optimiser) if self.optimiser.state else None
+        return {"moments": moments, "scale": self.scale.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of `state`."""
-        parallel.scattered_optimiser(self.module, self.optimiser, state["moments"])
+        if state["moments"] is not None:
+            parallel.scattered_optimiser(self.module, self.optimiser, state["moments"])
         self.scale.load_state_dict(state["scale"])

@@ -86,7 +86,7 @@ class Client(ServerMethods):
         """Send one message, in a bundle tagged `at` (unix seconds) if given. Raises SegueError for what OSC cannot carry."""
         if self._closed.is_set():
             raise SegueError("this client is closed: make a new one")
-        packet = _packet(address, args, at)
+        packet = packet_of(address, args, at)
         try:
             self._socket.send(packet)
         except ConnectionRefusedError:  # what an earlier message met; this one was not sent
@@ -115,14 +115,14 @@ class Client(ServerMethods):
         """Send, and wait for the answer. Raises SegueError when it is a failure, or none came, or nobody listens."""
         seconds = self.timeout if timeout is None else timeout
         reply = REPLIES.get(address, address)
-        self._forget(lambda event: event.address == reply or _is_failure(event, address))
+        self._forget(lambda event: event.address == reply or is_failure(event, address))
         refusals = self._refusals
         self.send(address, *args)
-        event = self._next(lambda e: e.address == reply or _is_failure(e, address), seconds, refusals)
+        event = self._next(lambda e: e.address == reply or is_failure(e, address), seconds, refusals)
         if event is None:
             silent = "nothing listens there" if self._refusals > refusals else f"no answer within {seconds:g} s"
             raise SegueError(f"{address} to {self.host} port {self.port}: {silent}; is `segue serve` running?")
-        if _is_failure(event, address):
+        if is_failure(event, address):
             raise SegueError(str(event.args[1]), int(event.args[2]))
         return event
 
@@ -144,7 +144,7 @@ class Client(ServerMethods):
             return event.args[3] in (*enough, *ENDED_BADLY)
 
         asked = self._asked_for.get(number, "")
-        event = self._next(lambda e: settled(e) or _is_failure(e, asked), timeout)
+        event = self._next(lambda e: settled(e) or is_failure(e, asked), timeout)
         if event is None:
             raise SegueError(f"job {number} was not {state} within {timeout:g} s")
         if event.address == "/segue/fail":
@@ -170,14 +170,14 @@ class Client(ServerMethods):
         number = next(self._jobs)
         self._asked_for[number] = address
         self._asked_for.pop(number - KEPT, None)
-        self._forget(lambda event: _is_failure(event, address))
+        self._forget(lambda event: is_failure(event, address))
         return number
 
     def _action(self, name: str, *args: Any) -> None:
-        self.send(f"/segue/{name}", *_given(args))
+        self.send(f"/segue/{name}", *given(args))
 
     def _asked(self, name: str, *args: Any) -> tuple[Any, ...]:
-        return self.ask(f"/segue/{name}", *_given(args)).args
+        return self.ask(f"/segue/{name}", *given(args)).args
 
     def _value(self, name: str, value: Any) -> Any:
         return self._set_or_ask(f"/segue/{name}", value)
@@ -216,7 +216,7 @@ class Client(ServerMethods):
                 with contextlib.suppress(SegueError):
                     self.send("/segue/notify")
             try:
-                found = list(_events(self._socket.recv(65536)))
+                found = list(events_in(self._socket.recv(65536)))
             except TimeoutError:
                 continue
             except ConnectionRefusedError:
@@ -250,7 +250,7 @@ class Deck(DeckMethods):
 
     def _verb(self, verb: str, *args: Any, **options: Any) -> None:
         pairs = [(name.rstrip("_"), value) for name, value in options.items() if value is not None]
-        self.send(verb, *_given(args), *itertools.chain.from_iterable(pairs))
+        self.send(verb, *given(args), *itertools.chain.from_iterable(pairs))
 
     def _value(self, name: str, value: Any) -> Any:
         return self.client._set_or_ask(f"/segue/deck/{self.number}/{name}", value)
@@ -267,7 +267,7 @@ def _connected(host: str, port: int) -> socket.socket:
     return made
 
 
-def _packet(address: str, args: tuple[Any, ...], at: float | None) -> bytes:
+def packet_of(address: str, args: tuple[Any, ...], at: float | None) -> bytes:
     try:
         if not address.startswith("/"):
             raise BuildError("an address begins with /")
@@ -284,14 +284,14 @@ def _packet(address: str, args: tuple[Any, ...], at: float | None) -> bytes:
         raise SegueError(f"{address} {args!r:.99} cannot be written as OSC: {error}") from None
 
 
-def _events(data: bytes, at: float | None = None) -> Iterator[Event]:
+def events_in(data: bytes, at: float | None = None) -> Iterator[Event]:
     """The messages of a packet; nothing for what cannot be read."""
     try:
         if OscBundle.dgram_is_bundle(data):
             bundle = OscBundle(data)
             time_tag = bundle.timestamp or None
             for content in bundle:
-                yield from _events(content.dgram, time_tag)
+                yield from events_in(content.dgram, time_tag)
         else:
             message = OscMessage(data)
             yield Event(message.address, tuple(message.params), at)
@@ -303,9 +303,9 @@ def _test(what: str | Callable[[Event], bool]) -> Callable[[Event], bool]:
     return (lambda event: event.address == what) if isinstance(what, str) else what
 
 
-def _is_failure(event: Event, address: str) -> bool:
+def is_failure(event: Event, address: str) -> bool:
     return event.address == "/segue/fail" and len(event.args) == 3 and event.args[0] == address
 
 
-def _given(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def given(args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(arg for arg in args if arg is not None)

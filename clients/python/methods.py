@@ -371,9 +371,9 @@ class ServerMethods:
         """Beats a bar."""
         return self._value("meter", beats)
 
-    def source(self, source: str | None = None) -> Any:
+    def sync_source(self, source: str | None = None) -> Any:
         """Where tempo and beats come from; a change moves no beat, the grid goes over to the new source's beats."""
-        return self._value("source", source)
+        return self._value("sync/source", source)
 
     def transport(self, on: bool | None = None) -> Any:
         """Whether the source of tempo plays; set with Link it starts or stops everyone."""
@@ -415,13 +415,13 @@ class ServerMethods:
         """Sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs."""
         return self._asked("waveform", on)
 
-    def learn(self, address: str | None = None) -> None:
+    def midi_learn(self, address: str | None = None) -> None:
         """Binds the next MIDI message to an address; without one, no more."""
-        self._action("learn", address)
+        self._action("midi/learn", address)
 
-    def map(self, text: str | None = None) -> tuple[Any, ...]:
+    def midi_map(self, text: str | None = None) -> tuple[Any, ...]:
         """Asks for the MIDI map; with a text, which docs/MIDI.md describes, sets it."""
-        return self._asked("map", text)
+        return self._asked("midi/map", text)
 
     def meters(self) -> None:
         """Asks for the levels once, deck by deck."""

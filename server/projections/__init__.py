@@ -20,6 +20,12 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "docs/MIDI.md": _made("markdown", "midi"),
     "clients/python/methods.py": _made("python", "module"),
     "clients/pd/segue.pd": _made("pd", "patch"),
+    "clients/pd/segue-help.pd": _made("pd_help", "patch"),
+    "clients/supercollider/Segue.sc": _made("supercollider", "classes"),
+    "clients/supercollider/HelpSource/Classes/Segue.schelp": _made("supercollider", "help_page"),
+    "clients/touchosc/segue.tosc": _made("touchosc", "layout"),
+    "clients/openstagecontrol/segue.json": _made("openstage", "session"),
+    "docs/CHEATSHEET.md": _made("cheatsheet", "page"),
     "clients/max/segue.maxpat": _made("max", "patch"),
     "clients/ableton/segue.amxd": _made("max", "device"),
 }

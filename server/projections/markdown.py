@@ -41,8 +41,8 @@ segue send deck/1/continue beats 8 --wait playing
 
 ## Browsers, OSCQuery, Zeroconf
 
-The TCP port answers HTTP too. **A browser** gets the page at `http://localhost:{PORT}/`: decks, verbs, values, jobs, failures. Keys
-`q` to `p` press the verbs of deck 1, `a` to `;` those of deck 2, space taps, Esc is panic.
+The TCP port answers HTTP too. **A browser** gets the page at `http://localhost:{PORT}/`: decks, verbs, values, jobs, failures.
+Keys `q` to `p` press the verbs of deck 1, `a` to `;` those of deck 2, space taps, Esc is panic.
 
 **OSCQuery**: `GET /` (without `Accept: text/html`) is the whole tree with `CONTENTS TYPE ACCESS VALUE RANGE DESCRIPTION UNIT`,
 any address below it a part, `?VALUE` and so on one attribute, `?HOST_INFO` the ports. `OPTIONS` lists what a verb takes besides.
@@ -79,8 +79,8 @@ that is plugged in later, on ALSA or JACK. A message makes the same command as O
 _MIDI_TAIL = """
 ## Another map
 
-`segue serve --midi-map FILE` reads a YAML file with lines of the form below; `/segue/midi/map` tells the map that is in use, or sets
-one sent with it. Any address that is received is good.
+`segue serve --midi-map FILE` reads a YAML file with lines of the form below; `/segue/midi/map` tells the map that is in use, or
+sets one sent with it. Any address that is received is good.
 
 ```yaml
 {map}```
@@ -91,7 +91,7 @@ one sent with it. Any address that is received is good.
 | `address` | | what it does |
 | `channel` | 1 to 16 | all, without it |
 | `low`, `high` | numbers | the values at the two ends of a controller; those of the table without them |
-| `way` | {ways} | `fine`: 14 bits, with controller number + {fine}; the last three: encoders, which tell how far they turned |
+| `way` | {ways} | `fine`: 14 bits, with controller number + {fine}; the last three: encoders, told by their turns |
 | `takeover` | {takeovers} | a fader elsewhere than its value jumps there, waits until it crosses it, or shares out its way |
 | `momentary` | true false | a pad let go undoes what it did: `stop` after a verb, the low end of a value |
 """

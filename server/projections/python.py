@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Sequence
 
-from segue.server.commands import SPECS, Arg, Kind, Spec
+from segue.server.commands import ROOT, SPECS, Arg, Kind, Spec
 
 _PYTHON = {"i": "int", "f": "float", "s": "str", "b": "bool", "h": "int", "d": "float"}
 BY_HAND = {"ping", "notify", "status", "jobs"}  # answered in a form of their own; they stand in client.py
@@ -81,11 +81,17 @@ def _method(spec: Spec) -> str:
 
 
 def _text(spec: Spec, parameters: Sequence[str], result: str, call: str, passed: Sequence[str]) -> str:
+    quoted = f'"{_path(spec)}"'
     return (
-        f"\n    def {_python(spec.name)}({_listed(['self', *parameters], 4)}) -> {result}:\n"
+        f"\n    def {_python(_path(spec).replace('/', '_'))}({_listed(['self', *parameters], 4)}) -> {result}:\n"
         f'        """{spec.doc[0].upper()}{spec.doc[1:]}."""\n'
-        f"        {call}({_listed([repr(spec.name).replace(chr(39), chr(34)), *passed], 8)})\n"
+        f"        {call}({_listed([quoted, *passed], 8)})\n"
     )
+
+
+def _path(spec: Spec) -> str:
+    """An address below the server, or below its deck."""
+    return spec.address.removeprefix(f"{ROOT}/").removeprefix("deck/{deck}/")
 
 
 def _listed(parts: Sequence[str], indent: int) -> str:
