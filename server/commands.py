@@ -126,6 +126,7 @@ _WEIGHT = Arg("weight", "f", "push of the style, or of the classes without one, 
 _CLASS_WEIGHT = Arg("class_weight", "f", "push of the classes beside that of a style", "", 0, 1000, 1.0)
 _RECONSTRUCTION = Arg("reconstruction", "f", "pull of the context, in the regimes guided and tail", "", 0, 100, 1.0)
 _TAKE = _LENGTH + _COMMON
+_ENDLESS = Arg("endless", "b", "plays on, take after take of this length, until `stop`", default=False)
 _SCENE = Arg("scene", "i", "its number", "", 0, 127, required=True)
 _ID = Arg("id", "i", "the job meant; the newest without it", "", 0, 2**31 - 1)
 
@@ -150,7 +151,7 @@ def _event(path: str, doc: str, args: tuple[Arg, ...]) -> Spec:
 
 SPECS: tuple[Spec, ...] = (
     # verbs that make a take
-    _verb("continue", "plays on from what has just sounded (continuation)"),
+    _verb("continue", "plays on from what has just sounded (continuation)", (*_TAKE, _ENDLESS)),
     _verb(
         "transition",
         "bridges into another deck and goes on there (transition)",

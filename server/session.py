@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from segue.server import settings, timing, verbs
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
+from segue.server.endless import follow
 from segue.server.holding import VERBS, due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
 from segue.server.placing import advance, ended, retimed, said, started
-from segue.server.state import OVER, Asked, File, Moment, State, Take, World
+from segue.server.state import OVER, Again, Asked, File, Moment, State, Take, World
 from segue.server.sync.line import Line, Playing, SourceState
 from segue.server.timeline import Pace
 
@@ -85,6 +86,8 @@ class Session:
         if len(waiting) >= QUEUE:
             raise CommandError("queue-full", f"{QUEUE} jobs wait already: cancel some, or wait")
         take = verbs.ask(self.world, spec, deck, bound, command, at)
+        if bound.get("endless"):
+            take.again = Again(spec, dict(bound))
         self.world.remember(take)
         yield said(take, 0.0)
         yield from self._start_due(moment)
@@ -201,6 +204,7 @@ class Session:
         if world.timed is not world.grid:
             world.timed = world.grid
             effects += retimed(world, moment)
+        effects += follow(world, moment)
         effects += self._start_due(moment)
         for take in list(self.world.takes.values()):
             if take.state in (State.RUNNING, State.READY) and take.entry is None:

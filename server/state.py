@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from segue.server.commands import SPECS, Command, Kind, Value
+from segue.server.commands import SPECS, Command, Kind, Spec, Value
 from segue.server.jobs import Audio, Job, RingThenFile
 from segue.server.sync.line import Sync
 from segue.server.tempo import Grid, Taps
@@ -37,6 +37,14 @@ class State(StrEnum):
 
 
 OVER = frozenset({State.DONE, State.CANCELLED, State.FAILED, State.DROPPED})
+
+
+@dataclass(frozen=True)
+class Again:
+    """What was asked for without an end."""
+
+    spec: Spec
+    bound: dict[str, Value]
 
 
 @dataclass
@@ -81,6 +89,9 @@ class Take:
     asked_at: int = 0  # when the verb arrived
     heard_at: int | None = None  # when it last began to sound
     context_hash: str = ""
+    again: Again | None = None  # asked for once more before it ends, until `stop`
+    successor: int | None = None  # the job that follows it
+    follows: int | None = None  # the job that it follows
 
     @property
     def context(self) -> int:
@@ -267,7 +278,7 @@ class World:
         """What plays on a deck ends at `frame` at the latest."""
         for take in self.takes.values():
             if take.job.deck == deck and take.state is State.PLAYING:
-                take.exit, take.exit_beat = min(take.exit, frame), None
+                take.exit, take.exit_beat, take.again = min(take.exit, frame), None, None
 
     def remember(self, take: Take) -> None:
         """Keeps a take, forgetting the oldest that is over, or else the oldest that is only kept ready."""
