@@ -2,7 +2,8 @@
 
 The server plays on jackd's dummy driver and takes its tempo from a master in another process, which steps and ramps. A captured
 phrase is committed at beats, quarters of beats and bars; a recorder that is a JACK client of its own notes the samples at which
-it begins. What lies within two beats after a step of the tempo is left out. Fades are 0.
+it begins. What lies within two beats after a step of the tempo is left out; what lies within RECOVERY_S after JACK itself lost
+periods, as it does on a machine with too much to do, is told apart as `after_lost`. Fades are 0.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ REST_S = 0.05  # of silence before an onset
 LOUD = 0.25  # the phrase is noise of 0.5
 LEFT_OUT_BEATS = 2.0
 PATIENCE_S = 20.0
-LISTEN_S = 0.02  # between two looks at the recorder's clock
+LISTEN_S = 0.01  # between two looks at the recorder's clock
+AROUND_S = 0.15  # of callbacks that tell a frame's time
+LOST_S = 0.002  # by which they are all later once JACK has lost a period
+RECOVERY_S = 1.5  # after that, commits are told apart: what was lost cannot be caught up with at once
 
 Floats = NDArray[np.float64]
 
@@ -148,10 +152,24 @@ def onsets(recording: Audio) -> NDArray[np.int64]:
 
 
 def times(frames: NDArray[np.int64], pairs: list[tuple[int, float]]) -> Floats:
-    """Host times of the recorder's frames: callbacks wake late, never early, so the least late within a second tells the time."""
+    """Host times of the recorder's frames: callbacks wake late, never early, so the least late of those around tells the time."""
+    known, lag = lags(pairs)
+    return np.array([frame / RATE + lag[np.abs(known - frame) < AROUND_S * RATE].min() for frame in frames])
+
+
+def lags(pairs: list[tuple[int, float]]) -> tuple[Floats, Floats]:
+    """The recorder's frames, and host time less their time at the nominal rate."""
     known, when = np.array([p[0] for p in pairs], float), np.array([p[1] for p in pairs])
-    lag = when - known / RATE
-    return np.array([frame / RATE + lag[np.abs(known - frame) < RATE].min() for frame in frames])
+    return known, when - known / RATE
+
+
+def lost(pairs: list[tuple[int, float]]) -> Floats:
+    """Frames around which JACK lost periods: from there on all callbacks are later."""
+    known, lag = lags(pairs)
+    bins = (known // (AROUND_S * RATE)).astype(int)
+    least = {b: lag[bins == b].min() for b in np.unique(bins)}
+    steps = [b for b, before in zip(list(least)[1:], least, strict=False) if least[b] - least[before] > LOST_S]
+    return np.array(steps, float) * AROUND_S * RATE
 
 
 def in_jack(frames: NDArray[np.int64], pairs: list[tuple[int, float]], cycles: list[tuple[int, float]], block: int) -> Floats:
@@ -182,12 +200,16 @@ def row(
     second = 1.0 if source == "link" else float(RATE)
     steps = np.array(truth["steps"])
     counted, errors = [], []
+    holes = lost(pairs)
+    after = np.array([bool(((frame - holes > -AROUND_S * RATE) & (frame - holes < RECOVERY_S * RATE)).any()) for frame in frames])
     for n, quant in enumerate(asked[: len(heard)]):
         unit = QUANTS[quant]
         errors.append(1e3 * 60.0 / tempo[n] * (place[n] - round(place[n] / unit) * unit))
         since = (at[n] - steps[steps <= at[n]].max(initial=-np.inf)) / second
         counted.append(since * tempo[n] / 60.0 >= LEFT_OUT_BEATS)
-    kept = np.abs(np.array(errors))[np.array(counted, bool)]
+    chosen = np.array(counted, bool)
+    kept = np.abs(np.array(errors))[chosen & ~after[: len(errors)]]
+    disturbed = np.abs(np.array(errors))[chosen & after[: len(errors)]]
     return {
         "source": source,
         "block": block,
@@ -198,8 +220,11 @@ def row(
         "median_ms": round(float(np.median(kept)), 3),
         "p95_ms": round(float(np.quantile(kept, 0.95)), 3),
         "max_ms": round(float(kept.max()), 3),
-        "mean_ms": round(float(np.mean(np.array(errors)[np.array(counted, bool)])), 3),
+        "mean_ms": round(float(np.mean(np.array(errors)[chosen])), 3),
         "over_3_ms": int((kept > 3.0).sum()),
+        "lost_periods": len(holes),
+        "after_lost": [round(float(e), 3) for e in disturbed],
+        "worst_ms": [round(e, 3) for e in sorted(map(float, kept), reverse=True)[:5]],
         "steps": len(truth["steps"]),
         "bpm": [float(bpm.min()), float(bpm.max())],
     }

@@ -144,7 +144,12 @@ def midi(over: threading.Event, low: float, high: float, seed: int) -> dict[str,
 def main(kind: str, out: str, low: str, high: str, seed: str) -> None:
     """Leads until standard input ends."""
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+
+    def wait() -> None:
+        sys.stdin.read()
+        over.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     truth = link(over) if kind == "link" else midi(over, float(low), float(high), int(seed))
     Path(out).write_text(json.dumps(truth))
 

@@ -12,12 +12,14 @@ from torch import Tensor
 from segue.engine import noise
 from segue.engine.colour import HALF, corrected, correction
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
+from segue.engine.conditioned import Conditioned
 from segue.engine.guidance import REGIMES, enter
 from segue.engine.level import Level, level_step_db
 from segue.engine.models.guide import Guide
 from segue.engine.models.guide import guide as find_guide
 from segue.engine.models.spec import Model
 from segue.engine.paper import levels, xi_at
+from segue.engine.protocols import Denoiser
 from segue.engine.request import CancelledError, EngineError, Piece, Request
 from segue.engine.samplers import sampler
 from segue.engine.seam import FADE_S, joined, joined_before
@@ -121,6 +123,8 @@ class Engine:
         levels(request.steps)
         if request.regime not in REGIMES:
             raise ValueError(f"regime: got {request.regime!r}; one of {', '.join(REGIMES)}")
+        if "measured" in task.needs:
+            raise ValueError(f"{task.name}: works on whole recordings, not on takes; use `segue {task.name}`")
         if "classes" in task.needs and (self.guide.classifier is None or request.classes is None):
             raise ValueError(f"{task.name}: needs a classifier and classes, the guide {self.guide.name} brings none; use style")
         if not 0 <= self._xi(request) < float("inf"):
@@ -153,7 +157,7 @@ class Engine:
 
     def _solve(self, run: _Run, latents: Tensor, window: Window, number: int) -> Tensor:
         """The new frames `[1, C, new]` of one window, given the line as far as it is made."""
-        request, denoiser = run.request, self.model.denoiser
+        request, denoiser = run.request, self._denoiser(run)
         begin = run.line.left + window.start
         x_bar = latents[..., begin : begin + window.left + window.new + window.right]
         classes = None if request.classes is None else torch.from_numpy(request.classes)
@@ -180,6 +184,15 @@ class Engine:
             on_step=told,
         )
         return x_0[..., window.left : window.left + window.new].cpu()
+
+    def _denoiser(self, run: _Run) -> Denoiser:
+        """The model's; one that takes a condition is told the wanted classes, or the style's embedding, if of its length."""
+        length, classes = int(getattr(self.model.spec.denoiser, "cond_dim", 0)), run.request.classes
+        if length and classes is not None and classes.shape[-1] == length:
+            return Conditioned(self.model.denoiser, torch.from_numpy(np.nan_to_num(classes)))
+        if length and run.style is not None and self.guide.embedder.dim == length:
+            return Conditioned(self.model.denoiser, self.guide.embedder.embed(run.style))
+        return self.model.denoiser
 
     def _xi(self, request: Request) -> float:
         return self.model.spec.xi if request.xi is None else request.xi

@@ -52,7 +52,8 @@ TRAIN: Table = {
 }
 EXTRAS = {
     "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link",
-    "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "torch_tensorrt": "tensorrt", "tensorboard": "train",
+    "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "openvino": "openvino",
+    "torch_tensorrt": "tensorrt", "tensorboard": "train",
 }  # fmt: skip
 # These carry a sentence of ours or of the system; anything else is a defect.
 EXPECTED = (OSError, ValueError, RuntimeError)

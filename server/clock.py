@@ -15,6 +15,7 @@ ENVELOPE = 32  # pairs the minimum is taken over
 FAST_HZ, FAST_S = 1.0, 3.0  # loop bandwidth while it locks
 SLOW_HZ = 0.2
 LOST_S = 0.010  # a phase error beyond this means lost periods or a stepped clock: anchor again
+STEP_S = 0.001  # so late is no whole envelope of callbacks by chance: a few periods were lost
 
 
 class SampleClock:
@@ -28,7 +29,7 @@ class SampleClock:
         self._time = 0.0
         self._start: float | None = None
         self._pairs: deque[tuple[int, float]] = deque(maxlen=ENVELOPE)
-        self.anchors = 0
+        self.anchors = self.steps = 0
 
     @property
     def locked(self) -> bool:
@@ -50,6 +51,9 @@ class SampleClock:
         self._pairs.append((frame, time))
         best_frame, best_time = min(self._pairs, key=lambda p: p[1] - self.time_at(p[0]))
         error = best_time - self.time_at(best_frame)
+        if error < -STEP_S or (error > STEP_S and len(self._pairs) == ENVELOPE):
+            self._step(frame, error)
+            return
         elapsed = (frame - self._frame) * self._period
         bandwidth = FAST_HZ if time - self._start < FAST_S else SLOW_HZ
         omega = min(2.0 * math.pi * bandwidth * elapsed, 0.5)
@@ -59,6 +63,12 @@ class SampleClock:
             self._period *= 1.0 + omega * omega * error / elapsed
         nominal = 1.0 / self._rate
         self._period = min(max(self._period, nominal * 0.999), nominal * 1.001)
+
+    def _step(self, frame: int, error: float) -> None:
+        """Another phase at the rate that is known: periods were lost, shorter together than LOST_S."""
+        self._frame, self._time = float(frame), self.time_at(frame) + error
+        self._pairs.clear()
+        self.steps += 1
 
     def _anchor(self, frame: int, time: float) -> None:
         self._pairs.clear()

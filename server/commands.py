@@ -214,12 +214,12 @@ SPECS: tuple[Spec, ...] = (
     _value(f"{_DECK}/xfade", "crossfade of verbs that do not say", _COMMON[5]),
     _value(f"{_DECK}/beats", "length of verbs that do not say", Arg("beats", "f", "length", "beat", 0.25, 256, 8.0)),
     # time
-    _value(f"{ROOT}/tempo", "tempo; where it comes from elsewhere it cannot be set", Arg("bpm", "f", "tempo", "BPM", 20, 300, 120.0)),
+    _value(f"{ROOT}/tempo", "tempo; not to be set where it is another's", Arg("bpm", "f", "tempo", "BPM", 20, 300, 120.0)),
     _value(f"{ROOT}/meter", "beats a bar", Arg("beats", "i", "beats", "beat", 1, 32, 4)),
     _value(
         f"{ROOT}/sync/source",
         "where tempo and beats come from; a change moves no beat, the grid goes over to the new source's beats",
-        Arg("source", "s", "own clock, taps, MIDI clock, Link, or the music on deck 1", choices=TEMPO_SOURCES, default="internal"),
+        Arg("source", "s", "own clock, taps, MIDI clock, Link, the music of deck 1", choices=TEMPO_SOURCES, default="internal"),
     ),
     _value(
         f"{ROOT}/transport",

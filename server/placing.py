@@ -38,9 +38,9 @@ def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
     """What to do for a take that has new audio, or whose time comes: enter it, extend it, or wait."""
     if take.job.verb == "loop":
         if take.complete and take.entry is None and take.commit:
-            t1 = _place(world, take, moment)
-            if not _waits(world, take, moment, t1):
-                yield from _enter_loop(world, take, moment, t1)
+            place = _place(world, take, moment)
+            if not _waits(world, take, moment, place):
+                yield from _enter_loop(world, take, moment, place)
         return
     if take.entry is not None:
         yield from _extend(take)

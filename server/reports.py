@@ -23,6 +23,7 @@ def status(world: World, moment: Moment, segment: Segment, commands: int, waitin
         "sample_rate": world.rate,
         "block": moment.block,
         "tempo": world.grid.bpm,
+        "sync": {"source": world.sync.source, "state": world.sync.state.state, "playing": world.sync.playing},
         "engine": world.engine,
         "engine_sentence": world.engine_sentence,
         "commands": commands,
@@ -65,6 +66,10 @@ def snapshot(events: Events, route: str, world: World, moment: Moment) -> None:
     """Tells a new client how things stand."""
     events.reply(route, f"{ROOT}/engine", world.engine, world.engine_sentence)
     events.reply(route, f"{ROOT}/tempo", world.grid.bpm)
+    sync = world.sync
+    events.reply(route, f"{ROOT}/sync/source", sync.source)
+    events.reply(route, f"{ROOT}/sync/state", sync.source, sync.state.state, sync.state.sentence)
+    events.reply(route, f"{ROOT}/transport", int(sync.playing))
     for deck in world.decks:
         events.reply(route, f"{ROOT}/deck/{deck.number}/state", moment.deck(deck.number).source)
         for name, value in deck.values.items():

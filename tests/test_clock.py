@@ -42,3 +42,16 @@ def test_lost_periods_anchor_again_and_do_not_slew() -> None:
 def test_time_and_frame_are_inverse() -> None:
     clock, _ = _run(9.0, RATE, 10e-6)
     assert abs(clock.frame_at(clock.time_at(123_456)) - 123_456) < 1e-3
+
+
+def test_a_single_lost_period_is_made_up_for_at_once_at_the_known_rate() -> None:
+    rate = RATE * (1 + 50e-6)
+    clock, _ = _run(20.0, rate, 60e-6)
+    rng = np.random.default_rng(2)
+    first, lost = int(20.0 * RATE / BLOCK), BLOCK / RATE
+    for n in range(first, first + 40):
+        truth = 1000.0 + n * BLOCK / rate + lost
+        clock.update(n * BLOCK, truth + rng.exponential(60e-6))
+    assert (clock.anchors, clock.steps) == (1, 1)
+    assert abs(clock.frame_at(truth) - n * BLOCK) < 0.0001 * RATE
+    assert abs(clock.rate / rate - 1) < 20e-6

@@ -390,7 +390,7 @@ def test_constant_power() -> None:
 def test_a_backend_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import EntryPoint
 
-    def noisy(m: Model, device: str) -> Model:
+    def noisy(m: Model, device: str, site: object) -> Model:
         return make("eager", replace(m, denoiser=Stretchy(rho=0.1)))
 
     monkeypatch.setattr(home, "noisy", noisy, raising=False)
@@ -400,7 +400,7 @@ def test_a_backend_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(ValueError, match="noisy: differs from eager by"):
         make("noisy", model())
     assert known_answer_error(make("eager", model()), make("eager", model())) == 0.0
-    with pytest.raises(ValueError, match="one of eager"):
+    with pytest.raises(ValueError, match="one of compiled, eager"):
         make("nothing", model())
 
 

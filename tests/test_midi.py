@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -241,7 +241,7 @@ def test_a_clock_on_jack_is_heard_to_the_sample(jack_server, monkeypatch):
         assert {message for message, _ in heard} == {b"\xf8", b"\xf2\x01\x02"}  # the notes between them are not its business
         ticks = [when for message, when in heard if message == b"\xf8"]
         assert abs(time.time() - ticks[-1]) < 1.0
-        intervals = [(b - a) * 44_100 for a, b in zip(ticks, ticks[1:], strict=False)]
+        intervals = [(b - a) * 44_100 for a, b in pairwise(ticks)]
         assert abs(sorted(intervals)[len(intervals) // 2] - TickSender.EVERY) < 8  # JACK's clock goes at its own pace, nearly
     finally:
         sender.close()

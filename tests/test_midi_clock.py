@@ -15,7 +15,9 @@ from segue.server.sync.midi_clock import SILENCE_S, TICKS, MidiClock
 TICK, START, CONTINUE, STOP = b"\xf8", b"\xfa", b"\xfb", b"\xfc"
 
 
-def errors(bpm_at: Callable[[float], float], low: float, high: float, seconds: float, steps: tuple[float, ...] = ()) -> np.ndarray:
+def errors(
+    bpm_at: Callable[[float], float], low: float, high: float, seconds: float, steps: tuple[float, ...] = ()
+) -> np.ndarray:
     """Seconds by which the clock is ahead of the truth, tick by tick, but for two beats after the beginning and each step."""
     rng, clock, time, tick, found = np.random.default_rng(1), MidiClock(), 0.0, 0, []
     while time < seconds:

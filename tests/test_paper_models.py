@@ -15,6 +15,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 
 from segue.engine import checkpoint
 from segue.engine.backends import known_answer_error, make
@@ -80,6 +81,19 @@ def test_the_waveform_model_has_440_million_parameters_within_10_per_cent() -> N
     assert abs(denoiser / 440e6 - 1) <= 0.1
     assert denoiser == 435_932_736
     assert codec == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_full_sizes_take_a_whole_window(family: str) -> None:
+    """With fake tensors: shapes are worked out and nothing is computed."""
+    spec = presets()[family]
+    with FakeTensorMode(), torch.no_grad():
+        (_, codec), (_, denoiser) = build_codec(spec), build_denoiser(spec)
+        x = torch.empty(2, spec.codec.latent_dim, spec.window_frames)
+        assert denoiser.v(x, torch.empty(2)).shape == x.shape
+        audio = codec.decode(x)
+        assert audio.shape == (2, 2, spec.window_frames * spec.hop)
+        assert codec.encode(audio).shape == x.shape
 
 
 def test_the_step_of_the_guidance_is_each_models_own() -> None:

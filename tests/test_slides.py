@@ -23,6 +23,7 @@ from segue.engine.models.unet2d import Unet2d, Unet2dSpec
 from segue.engine.paper import noised, v_of
 from segue.engine.protocols import Codec, Denoiser
 from segue.engine.request import Request
+from segue.train.condition import condition
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 MOST_DB = 1.0  # of the inversion's log-mel error
@@ -207,3 +208,29 @@ def test_a_saved_small_preset_plays(tmp_path: Path, name: str) -> None:
         assert np.isfinite(take).all()
         assert float(np.abs(take).max()) > 1e-4
     assert ModelSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_the_engine_tells_a_conditional_model_of_style_and_classes(tmp_path: Path) -> None:
+    codec = MelSpec(bands=16, iterations=FAST)
+    spec = ModelSpec("cond", codec, replace(TINY, cond_dim=32), window_s=0.8, family="slides-mel")
+    path = tmp_path / "cond.safetensors"
+    save(path, spec, build_codec(spec)[0], woken(build_denoiser(spec)[0]))
+    engine, audio = Engine(load(path)), clip(2.0)[0].numpy()
+    asked = Request("generate", engine.new_frames, steps=2, seed=5, match_level=False)
+    classes = np.full((1, 32), np.nan, np.float32)
+    classes[0, 3] = 1.0
+    takes = [engine.take(request) for request in (asked, replace(asked, style=audio), replace(asked, classes=classes))]
+    assert all(np.isfinite(take).all() for take in takes)
+    assert all(float(np.abs(a - takes[0]).max()) > 1e-4 for a in takes[1:])
+
+
+def test_the_trainer_tells_most_windows_what_they_are() -> None:
+    x_0 = white(200, 8, 12)
+    told = condition(16, x_0, 200, seed=1, step=3)
+    assert told is not None
+    left_out = (told == 0).all(dim=1)
+    assert 0.02 < float(left_out.float().mean()) < 0.2
+    torch.testing.assert_close(told[~left_out][:, :8], x_0[~left_out].mean(-1))
+    assert condition(0, x_0, 200, 1, 3) is None
+    with pytest.raises(ValueError, match="cond_dim: got 5"):
+        condition(5, x_0, 200, 1, 3)

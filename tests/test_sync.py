@@ -449,3 +449,17 @@ def test_another_implementation_of_link_agrees() -> None:
         finally:
             ours.close()
             other.kill()
+
+
+def test_the_quant_loop_is_where_the_deck_s_own_loop_begins_again(house: House) -> None:
+    house.play(4.3)
+    house.stage.send("/segue/deck/1/loop", "sec", 1.3)
+    house.play(2.0)
+    (loop,) = [t for t in house.world.takes.values() if t.job.verb == "loop"]
+    house.stage.send("/segue/deck/1/stop", "quant", "loop")
+    asked = house.stage.frame
+    while house.said("/segue/deck/1/state")[-1] == ("loop",):
+        house.play(BLOCK / RATE)
+    length = round(1.3 * RATE)
+    assert 0 <= house.stage.frame - (loop.t0 + -(-(asked - loop.t0) // length) * length) <= 2 * BLOCK
+    assert house.world.place(1, asked, "loop")[0] is not None  # no loop any more: a bar

@@ -102,8 +102,9 @@ def figures(folder: Path) -> dict[int, list[float]]:
 def test_a_killed_run_goes_on_with_the_same_losses(latents: Path, tmp_path: Path) -> None:
     recipe = {"denoiser": asdict(SMALL), "batch": 8, "frames": 24, "steps": 400, "check_steps": 0}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe))
-    command = [sys.executable, "-m", "segue", "train", "diffusion", "--recipe", str(tmp_path / "tiny.yaml"), "--latents", str(latents)]
-    options = ["--out", str(tmp_path / "killed"), "--minutes", "1e6", "--save-seconds", "0.3", "--report-steps", "1"]
+    command = [sys.executable, "-m", "segue", "train", "diffusion"]
+    options = ["--recipe", str(tmp_path / "tiny.yaml"), "--latents", str(latents)]
+    options += ["--out", str(tmp_path / "killed"), "--minutes", "1e6", "--save-seconds", "0.3", "--report-steps", "1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL, env=environment)
     try:

@@ -22,8 +22,8 @@ from segue.engine.models.spec import ModelSpec
 from segue.engine.models.unet1d import UnetSpec
 from segue.engine.models.vae import CodecSpec
 from segue.engine.paper import noised
-from segue.train import distill, few_steps, finetune, gpu, pieces
 from segue.train import codec as codec_stage
+from segue.train import distill, few_steps, finetune, gpu, pieces
 from segue.train.clips import Library
 from segue.train.data import RATE, prepare, read_index
 from segue.train.diffusion import Recipe, Run, read_recipe, train_diffusion
@@ -322,7 +322,7 @@ def test_distilling_brings_few_steps_nearer_to_many(latents: Latents, tmp_path: 
         run = distill.Run(recipe, replace(teacher, module=student.module), 2, latents, torch.device("cpu"))
         run.teacher = teacher
         batch = distill.draw_batch(recipe, 2, 24, latents, True, 10_000)
-        t, s, e = (level[:, None] * batch.target.float() for level in batch.levels)
+        t, _, e = (level[:, None] * batch.target.float() for level in batch.levels)
         x_t = noised(batch.x_0, batch.eps, t)
         with torch.no_grad():
             aim = distill.progressive_target(lambda x, level: teacher.module(x, level), x_t, t, e)
@@ -334,7 +334,8 @@ def test_distilling_brings_few_steps_nearer_to_many(latents: Latents, tmp_path: 
 
 
 def test_stages_of_a_distillation_halve(tmp_path: Path) -> None:
-    for text, sentence in (("stages: [8, 3]", "half the steps"), ("stages: [2, 4]", "falling"), ("method: magic", "method 'magic'")):
+    wrong = {"stages: [8, 3]": "half the steps", "stages: [2, 4]": "falling", "method: magic": "method 'magic'"}
+    for text, sentence in wrong.items():
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(ValueError, match=sentence):
             distill.read_recipe(tmp_path / "bad.yaml")

@@ -25,8 +25,9 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "segue-set-up.stamp"
 INPUTS = ("pyproject.toml", "constraints.txt", "setup.py", "tools/set_up.py")
-COMPILED = ("audio/core.c", "audio/core.h", "audio/build_core.py") + tuple(
-    f"control/{name}" for name in ("jack_clock.c", "jack_clock.h", "build_jack_clock.py")
+COMPILED = (
+    *(f"audio/{name}" for name in ("core.c", "core.h", "build_core.py")),
+    *(f"control/{name}" for name in ("jack_clock.c", "jack_clock.h", "build_jack_clock.py")),
 )
 EXTRAS = "midi,link,eval,dev"
 

@@ -364,7 +364,7 @@ class ServerMethods:
         raise NotImplementedError
 
     def tempo(self, bpm: float | None = None) -> Any:
-        """Tempo; where it comes from elsewhere it cannot be set."""
+        """Tempo; not to be set where it is another's."""
         return self._value("tempo", bpm)
 
     def meter(self, beats: int | None = None) -> Any:

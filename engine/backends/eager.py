@@ -91,7 +91,7 @@ class EagerCodec:
         return self.inner.decode(z.to(self.device), frame_offset).cpu()
 
 
-def eager(model: Model, device: str = "cpu") -> Model:
+def eager(model: Model, device: str = "cpu", site: object = None) -> Model:
     """The model on a device. Raises ValueError where that device is not there.
 
     A process that runs takes calls torch.set_flush_denormal(True) once: it is a switch of the whole process, so not done here.

@@ -112,7 +112,7 @@ class CqtUnet(Differentiable):
         parts = [real_of(group) * scale for group, scale in zip(groups, scales, strict=True)]
         answers = self._network([*parts[:-2], torch.cat(parts[-2:], dim=1)], c)
         lowest = answers.pop().chunk(2, dim=1)
-        made = [complex_of(part / scale) for part, scale in zip([*answers, *lowest], scales, strict=True)]
+        made = [complex_of(part.to(audio.dtype) / scale) for part, scale in zip([*answers, *lowest], scales, strict=True)]
         return frames_of(synthesised(made, audio.shape[-1], spec.bands, spec.octaves), spec.hop)
 
     def _network(self, parts: list[Tensor], c: Tensor) -> list[Tensor]:

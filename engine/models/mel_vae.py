@@ -93,10 +93,11 @@ class ChannelNorm(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Mel images to the mean and log-variance of the posterior."""
+    """Audio, by its mel image, to the mean and log-variance of the posterior."""
 
     def __init__(self, spec: MelVaeSpec) -> None:
         super().__init__()
+        self.image = MelImage(spec.mel)
         layers: list[nn.Module] = [nn.Conv2d(spec.mel.sides, spec.widths[0], 3, padding=1)]
         for width, following in pairwise((*spec.widths, 0)):
             layers += [Block(width) for _ in range(spec.blocks)]
@@ -106,17 +107,19 @@ class Encoder(nn.Module):
         assert self.last.bias is not None
         nn.init.constant_(self.last.bias[spec.latents :], NARROW_POSTERIOR)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """`[B, sides, bands, T]` to mean and log-variance `[B, latents, bands / stride, T / stride]`, not yet normalised."""
-        mean, log_variance = self.last(self.layers(image)).chunk(2, dim=1)
-        return mean, log_variance.clamp(-12, 4)
+    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """`[B, 2, T * hop]` to mean and log-variance, `[B, T, latent_dim]` each, not yet normalised."""
+        mean, log_variance = self.last(self.layers(self.image(audio))).chunk(2, dim=1)
+        return folded(mean).mT, folded(log_variance).mT.clamp(-12, 4)
 
 
 class Decoder(nn.Module):
-    """Raw latents to mel images."""
+    """Raw latents to mel images, and on to audio."""
 
     def __init__(self, spec: MelVaeSpec) -> None:
         super().__init__()
+        self.spec = spec
+        self.image = MelImage(spec.mel)
         layers: list[nn.Module] = [nn.Conv2d(spec.latents, spec.widths[-1], 3, padding=1)]
         layers += [Block(spec.widths[-1]) for _ in range(MIDDLE)]
         for width, following in pairwise((*spec.widths[::-1], 0)):
@@ -125,10 +128,14 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers, ChannelNorm(spec.widths[0]))
         self.last = nn.Conv2d(spec.widths[0], spec.mel.sides, 3, padding=1)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """`[B, latents, H, T]` to `[B, sides, bands, T * stride]`."""
-        image: Tensor = self.last(self.layers(z))
+    def pictured(self, z: Tensor) -> Tensor:
+        """`[B, T, latent_dim]` to images `[B, sides, bands, T * stride]`: what the training compares."""
+        image: Tensor = self.last(self.layers(images(z.mT, self.spec.latents)))
         return image
+
+    def tone(self, z: Tensor, frame_offset: int = 0) -> Tensor:
+        """`[B, T, latent_dim]` to `[B, 2, T * hop]` samples; the first frame stands at absolute `frame_offset`."""
+        return self.image.inverted(self.pictured(z), frame_offset * self.spec.stride)
 
 
 class MelVae(nn.Module):
@@ -140,10 +147,9 @@ class MelVae(nn.Module):
     def __init__(self, spec: MelVaeSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.image = MelImage(spec.mel)
         self.encoder, self.decoder = Encoder(spec), Decoder(spec)
-        self.register_buffer("mean", torch.zeros(spec.latents, 1, 1))
-        self.register_buffer("std", torch.ones(spec.latents, 1, 1))
+        self.register_buffer("mean", torch.zeros(spec.latent_dim))
+        self.register_buffer("std", torch.ones(spec.latent_dim))
 
     @property
     def rate(self) -> int:
@@ -174,29 +180,28 @@ class MelVae(nn.Module):
     @property
     def receptive_frames(self) -> int:
         """Latent frames on each side that a decoded sample depends on."""
-        return math.ceil((self._columns + self.image.reach) / self.spec.stride)
+        return math.ceil((self._columns + self.decoder.image.reach) / self.spec.stride)
 
     @property
     def encoder_receptive_frames(self) -> int:
         """Latent frames of audio on each side that a latent frame depends on."""
         return math.ceil((self._columns + self.spec.mel.window // self.spec.mel.hop // 2) / self.spec.stride)
 
-    def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance `[B, latents, bands / stride, T / stride]` of images `[B, sides, bands, T]`."""
-        mean, log_variance = self.encoder(image)
-        return mean, log_variance
-
     def encode(self, audio: Tensor) -> Tensor:
         """`[B, 2, T * hop]` samples to `[B, latent_dim, T]`: the posterior's mean. Raises `ValueError` for another shape."""
         check_audio(audio, self.hop)
-        return folded((self.posterior(self.image(audio))[0] - self.mean) / self.std)
+        z: Tensor = ((self.encoder(audio)[0] - self.mean) / self.std).mT
+        return z
+
+    def image(self, audio: Tensor) -> Tensor:
+        """`[B, 2, T * hop]` samples to the mel images `[B, sides, bands, T * stride]` that are encoded."""
+        return self.encoder.image(audio)  # type: ignore[no-any-return]
 
     def pictured(self, z: Tensor) -> Tensor:
         """`[B, latent_dim, T]` to mel images `[B, sides, bands, T * stride]`."""
-        image: Tensor = self.decoder(images(z, self.spec.latents) * self.std + self.mean)
-        return image
+        return self.decoder.pictured(z.mT * self.std + self.mean)
 
     def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
         """`[B, latent_dim, T]` to `[B, 2, T * hop]` samples; the first frame stands at absolute `frame_offset`."""
         check_latents(z, self.latent_dim)
-        return self.image.inverted(self.pictured(z), frame_offset * self.spec.stride)
+        return self.decoder.tone(z.mT * self.std + self.mean, frame_offset)

@@ -15,7 +15,8 @@ MEL, LATENT = "slides-mel", "slides-latent"
 LUFS = -18.0
 # Columns and bands of the slides' table ("Speed Comparison"): 512 samples a column at 44.1 kHz, as long as their 256 at 22 kHz.
 RESOLUTIONS = ((64, 64), (256, 256), (512, 32), (512, 64), (512, 128), (1024, 128))
-CONDITION = 512  # values of the text embedding that the slides condition on; any embedding or class vector of the length serves
+# Values of a condition. The slides' text embedding has 512; so have the statistics of 256 bands, which need no other network.
+CONDITION = 512
 SMALL = Unet2dSpec(width=32, multipliers=(1, 2, 2, 4), blocks=1, attention=(3,), head=32, groups=8)
 
 
@@ -54,7 +55,7 @@ FAMILY = Family(
         *(mel_model(f"slides-mel-{frames}x{bands}", frames, bands) for frames, bands in RESOLUTIONS),
         mel_model("slides-conditional-256x256", 256, 256, Unet2dSpec(cond_dim=CONDITION)),
         mel_model("slides-mel-small", 256, 64, SMALL),
-        mel_model("slides-conditional-small", 256, 64, replace(SMALL, cond_dim=2)),
+        mel_model("slides-conditional-small", 256, 64, replace(SMALL, cond_dim=2 * 64)),
     ),
 )
 

@@ -115,8 +115,8 @@ class Unet2d(Differentiable):
         if self.condition is None or cond.shape[-1] != self.spec.cond_dim:
             sizes = f"got {cond.shape[-1]} values, this model takes {self.spec.cond_dim}"
             raise ValueError(f"cond: {sizes}; leave cond out, or load a model of that condition")
-        c = c + self.condition(cond.to(c))
-        return c
+        told: Tensor = self.condition(cond.to(c))
+        return c + told
 
     def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
         """v_theta(x_t, t), of the shape and type of x_t."""

@@ -65,6 +65,7 @@ that is plugged in later, on ALSA or JACK. A message makes the same command as O
 * A **note** presses a verb's button; note off, or velocity 0, lets it go.
 * A **controller** sets a value between the two ends of its range; on a verb it is a pedal, down from 64 on.
 * Controllers from {CHANNEL_MODE} on are channel mode messages: "all sound off" and "all notes off" are panic at any value.
+* A **clock** with start, continue, stop and song position is a source of tempo: `/segue/sync/source midi` (docs/TEMPO.md).
 * **Lights**: an output that matches the pattern is sent the pads' notes: velocity {COMING} while a verb's take is on its way,
   {PLAYING} while it plays, {OFF} after; the pad of `stop` while there is something to stop. Values are sent as controllers.
 * **Learning**: touch *MIDI learn* on the page, a control there, then one on the controller. Over OSC:

@@ -1,0 +1,183 @@
+"""Every back-end against eager: v, its gradient, encode, decode and whole takes; what differs is refused."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segue.engine import backends as home
+from segue.engine import noise
+from segue.engine.backends import (
+    EXACT_TOLERANCE,
+    FALLBACK,
+    TOLERANCE,
+    Site,
+    chosen,
+    graphs,
+    known_answer_error,
+    make,
+    onnx_file,
+    ready,
+    site,
+)
+from segue.engine.engine import Engine
+from segue.engine.models.dit import Dit, DitSpec
+from segue.engine.models.spec import Model, ModelSpec
+from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.engine.request import Request
+
+CODEC = CodecSpec(
+    latent_dim=16, encoder_width=32, encoder_slow_width=32, encoder_blocks=1, encoder_slow_blocks=1, decoder_width=32,
+    decoder_slow_width=32, decoder_blocks=1, decoder_slow_blocks=1, bass_dim=8, bass_width=16, bass_blocks=1,
+)  # fmt: skip
+DIT = DitSpec(channels=16, width=64, layers=2, heads=2, rank=8, carried=8)
+TAKE_TOLERANCE = 0.02  # relative error of a whole take in fp32: four steps, decoded, coloured
+EXTRAS = {"onnx": "onnxruntime", "onnx-int8": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A live model in small, random but for nothing being zero, so that every layer counts."""
+    torch.manual_seed(1)
+    codec, denoiser = LiveCodec(CODEC).eval(), Dit(DIT).eval()
+    for p in denoiser.parameters():
+        torch.nn.init.normal_(p, std=0.05)
+    for part in (codec, denoiser):
+        part.requires_grad_(False)
+    return Model(ModelSpec("small", codec=CODEC, denoiser=DIT, window_s=3.0), codec, denoiser, "nowhere", "")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def needs(name):
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason=f"the extra that brings {EXTRAS[name]} is not installed")
+        pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+
+
+def take(model, **options):
+    engine = Engine(model)
+    context = 0.1 * np.random.default_rng(0).standard_normal((2, round(engine.context_min_s * engine.sample_rate)))
+    return engine.take(Request("continuation", engine.new_frames, context.astype(np.float32), steps=4, seed=5, **options))
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_a_backend_answers_as_eager_does_and_makes_the_same_take(model, cache, name):
+    needs(name)
+    plain, made = make("eager", model), make(name, model, site=Site(cache=cache))
+    error = known_answer_error(made, plain)
+    assert 0 < error <= (EXACT_TOLERANCE if name in home.EXACT else TOLERANCE)
+    a, b = take(made), take(plain)
+    assert np.array_equal(take(made), a)  # equal seeds, equal bytes on one back-end
+    if name in home.EXACT:
+        assert np.linalg.norm(a - b) <= TAKE_TOLERANCE * np.linalg.norm(b)
+    c, d = take(made, regime="guided", xi=0.5), take(plain, regime="guided", xi=0.5)
+    assert not np.allclose(d, take(plain, regime="guided", xi=0.0), atol=1e-4)  # guidance moves the target
+    if name in home.EXACT:
+        assert np.linalg.norm(c - d) <= TAKE_TOLERANCE * np.linalg.norm(d)
+
+
+def test_the_gradient_that_guides_reaches_target_frames(model, cache):
+    needs("onnx")
+    made = make("onnx", model, site=Site(cache=cache))
+    x = graphs.latents(model, 1, 40)
+    g = torch.zeros_like(x)
+    g[..., :12] = 1.0  # the context is measured alone
+    pulled = made.denoiser.vjp(x, torch.full((1,), 0.6), g)[1]
+    wanted = model.denoiser.vjp(x, torch.full((1,), 0.6), g)[1]
+    assert pulled[..., 12:].abs().max() > 1e-3
+    torch.testing.assert_close(pulled, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_may_be_chosen_one_by_one(model, cache):
+    needs("onnx")
+    assert chosen("denoiser=onnx") == {"denoiser": "onnx", "codec": "eager"}
+    made = make("denoiser=onnx", model, site=Site(cache=cache))
+    assert made.codec.inner is model.codec
+    assert made.denoiser.inner is not model.denoiser
+    with pytest.raises(ValueError, match="backend: got 'voice=onnx'"):
+        chosen("voice=onnx")
+
+
+def test_what_was_built_is_kept_and_belongs_to_its_model(model, cache, monkeypatch):
+    needs("onnx")
+    told = []
+    here = Site(cache=cache, say=told.append)
+    make("denoiser=onnx", model, site=here)
+    told.clear()
+    make("denoiser=onnx", model, site=here)
+    assert told == []
+    keys = {site.key("v", m, "cpu", ("onnx",)) for m in (model, replace(model, sha256="0" * 64))}
+    monkeypatch.setattr(site, "hardware", lambda device: "another driver")
+    assert len(keys | {site.key("v", model, "cpu", ("onnx",))}) == 3
+
+
+def test_a_backend_whose_extra_is_absent_is_refused_and_the_next_one_taken(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    said = []
+    made, name = ready("openvino-bf16", model, site=Site(say=said.append))
+    assert name == FALLBACK["cpu"][-1] == "eager"
+    assert known_answer_error(made, make("eager", model)) == 0.0
+    assert len(said) == 3
+    assert "install the extra" in said[0]
+    with pytest.raises(ValueError, match="one of"):
+        ready("nothing", model)
+
+
+def test_an_export_that_differs_is_not_written(tmp_path):
+    needs("onnx")
+    layer = torch.nn.Linear(5, 4)
+    axes = ({0: graphs.Axis("batch"), 1: graphs.Axis("frames")},)
+    wrong = graphs.Graph(
+        "layer", layer, lambda x: 1.01 * layer(x), layer, ("x",), ("y",), (torch.randn(2, 48, 5),), axes, ({0: "batch"},)
+    )
+    with pytest.raises(ValueError, match=r"layer: differs from eager by 0\.0099"):
+        onnx_file.export(wrong, tmp_path / "layer.onnx", {})
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_decompositions_are_what_they_stand_for():
+    aten = torch.ops.aten
+    g = noise.generator(3)
+    for groups, stride, kernel in ((1, 1, 3), (4, 1, 7), (8, 1, 5), (2, 2, 3)):
+        x, w = torch.randn(2, 8, 21, generator=g), torch.randn(16, 8 // groups, kernel, generator=g)
+        y = aten.convolution(x, w, None, [stride], [kernel // 2], [1], False, [0], groups)
+        grad = torch.randn(y.shape, generator=g)
+        rest = (None, [stride], [kernel // 2], [1], False, [0], groups, [True, False, False])
+        torch.testing.assert_close(
+            graphs._convolution_backward(grad, x, w, *rest)[0], aten.convolution_backward(grad, x, w, *rest)[0]
+        )
+    x, grad = torch.randn(1, 3, 9, generator=g), torch.randn(1, 3, 12, generator=g)
+    wanted = aten.replication_pad1d_backward(grad, x, [2, 1])
+    torch.testing.assert_close(graphs._replication_pad1d_backward(grad, x, [2, 1]), wanted)
+    for mine, theirs in zip(
+        graphs._native_layer_norm(x, [9], None, None, 1e-5), aten.native_layer_norm(x, [9], None, None, 1e-5), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_windowed_decode_equals_the_full_one_inside(model):
+    codec = model.codec
+    z = graphs.latents(model, 1, 3 * codec.receptive_frames + 10)
+    reach, hop = codec.receptive_frames, codec.hop
+    first, last = reach + 3, 2 * reach + 5
+    full = codec.decode(z)
+    part = codec.decode(z[..., first - reach : last + reach], first - reach)
+    inside = part[..., reach * hop : (reach + last - first) * hop]
+    assert (inside - full[..., first * hop : last * hop]).abs().max() <= 1e-4 * full.abs().max()

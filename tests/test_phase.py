@@ -1,0 +1,67 @@
+"""The measurement of commits against the beat: its arithmetic on made-up recordings, and the real thing, shortly."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segue.bench import phase
+from segue.bench.live import LiveError
+from segue.bench.phase import RATE, onsets, row
+from segue.bench.phase_peers import PROGRAMME, stepped, tempo
+
+
+def test_the_programme_has_steps_and_ramps_of_two_bpm_a_second() -> None:
+    assert {round(abs(last - first) / lasts, 6) for lasts, first, last in PROGRAMME} == {0.0, 2.0}
+    assert sum(stepped(part) for part in range(1, len(PROGRAMME) + 1)) >= 3
+    assert tempo(15.0 + 5.0) == (1, 130.0)
+    whole = sum(part[0] for part in PROGRAMME)
+    assert tempo(whole + 20.0) == (len(PROGRAMME) + 1, 130.0)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.0007, 0.005])
+def test_it_finds_errors_that_are_there(late: float) -> None:
+    bpm, block, first = 120.0, 256, 51_200
+    recording = np.zeros((2, 60 * RATE), np.float32)
+    commits = [(0, "bar"), (1, "beat"), (2.25, "1/4"), (4.0, "bar"), (6.0, "beat"), (7.5, "1/4"), (8.0, "bar"), (11.0, "beat")]
+    asked = [quant for _, quant in commits]
+    for beat, _ in commits:
+        start = round((beat * 60.0 / bpm + late + 1.0) * RATE)
+        recording[:, start : start + 2000] = 0.5
+    found = onsets(recording)
+    assert len(found) == len(asked)
+    # The master's beat 0 falls a second after the recording's beginning, at 1000.0 s; callbacks wake up to 0.3 ms late.
+    rng = np.random.default_rng(1)
+    pairs = [(f, 999.0 + (f - first) / RATE + rng.uniform(0.0, 3e-4)) for f in range(first, first + 60 * RATE, block)]
+    beats = [(1000.0 + 0.01 * k, 0.02 * k, bpm) for k in range(-200, 6000)]
+    said = row("link", block, (0.0, 0.0), asked, found, first, pairs, {"beats": beats, "steps": [1000.0]})
+    assert said["median_ms"] == pytest.approx(1e3 * late, abs=0.05)
+    assert said["counted"] == len(asked) - 2  # a step at beat 0
+    assert said["over_3_ms"] == (said["counted"] if late > 0.003 else 0)
+    # The same against ticks in JACK's frames, which begin elsewhere.
+    cycles = [(9_000_000 + f - first, at) for f, at in pairs]
+    ticks = [(9_000_000.0 + RATE + k * RATE / 48.0, k / 24.0, bpm) for k in range(-48, 3000)]
+    said = row("midi", block, (-0.001, 0.001), asked, found, first, pairs, {"beats": ticks, "steps": [0.0], "cycles": cycles})
+    assert said["median_ms"] == pytest.approx(1e3 * late, abs=0.02)
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is missing: apt-get install jackd2")
+@pytest.mark.parametrize("source", ["link", "midi"])
+def test_commits_fall_on_the_beats_of_a_real_master(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("link" if source == "link" else "jack", reason="pip install segue[link,dev]")
+    monkeypatch.setenv("SEGUE_TEST_ENGINE", json.dumps([sys.executable, str(Path(__file__).with_name("fake_engine.py")), "0.3"]))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    try:
+        said = phase.measure(source, 4, 256, (-0.001, 0.001), 1)
+    except LiveError as error:
+        pytest.skip(str(error))
+    assert said["heard"] == 4
+    assert said["counted"] == 4
+    assert said["median_ms"] < 1.0
+    assert said["max_ms"] < 3.0
