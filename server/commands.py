@@ -198,6 +198,11 @@ SPECS: tuple[Spec, ...] = (
     ),
     # values of a deck
     _value(f"{_DECK}/gain", "level of the deck", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
+    _value(
+        f"{_DECK}/speculate",
+        "verbs whose takes are made ahead, so that they sound one block later: off, or some of continue vary generate",
+        Arg("verbs", "s", "names with spaces between", default="off"),
+    ),
     _value(f"{_DECK}/mute", "silences the deck", Arg("on", "b", "1 or 0", default=False)),
     _value(f"{_DECK}/solo", "silences every deck that is not soloed", Arg("on", "b", "1 or 0", default=False)),
     _value(
@@ -330,10 +335,15 @@ SPECS: tuple[Spec, ...] = (
             Arg("entry_offset", "h", "t1 - t0", "frame"),
             Arg("seed", "i", "its seed"),
             Arg("steps", "i", "its steps"),
-            Arg("ladder_rung", "s", "finished, fewer-steps, last-take, loop or dry"),
+            Arg("ladder_rung", "s", "finished, candidate, fewer-steps, late, last-take, loop or dry"),
         ),
     ),
     _event(f"{_DECK}/state", "what the deck plays: dry, take, loop, silence", (Arg("state", "s", "source"),)),
+    _event(
+        f"{_DECK}/candidate",
+        "a take stands ready for a verb of `speculate`",
+        (Arg("verb", "s", "the verb"), Arg("first", "h", "its frames", "frame"), Arg("last", "h", "end of its frames", "frame")),
+    ),
     _event(
         f"{_DECK}/next",
         "what the deck will play",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from segue.server import settings, timing, verbs
+from segue.server import settings, speculation, timing, verbs
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
 from segue.server.endless import follow
@@ -88,6 +88,11 @@ class Session:
         take = verbs.ask(self.world, spec, deck, bound, command, at)
         if bound.get("endless"):
             take.again = Again(spec, dict(bound))
+        candidate = speculation.selected(self.world, take, bound, at)
+        if candidate is not None:
+            yield from speculation.play(self.world, candidate, moment)
+            return
+        yield from speculation.dropped(self.world.candidates)
         self.world.remember(take)
         yield said(take, 0.0)
         yield from self._start_due(moment)
@@ -133,6 +138,11 @@ class Session:
         """Something the engine process said."""
         if isinstance(event, EngineState):
             return list(self._engine(event, moment))
+        brewing = self.world.candidates.brewing
+        if brewing is not None and event.job == brewing.job.id:
+            if isinstance(event, Piece) and event.steps:
+                self._measure(event)
+            return list(speculation.news(self.world, event))
         take = self.world.takes.get(event.job)
         if take is None or take.state in OVER or (isinstance(event, Piece) and take.complete):
             return []
@@ -145,6 +155,7 @@ class Session:
             world.with_rate_of_engine(event.context_s, event.context_min_s, event.new_s)
         yield Emit("/segue/engine", (event.state, event.sentence))
         if event.state == "down":
+            world.candidates.brewing = None
             for take in world.takes.values():
                 if take.state in (State.RUNNING, State.READY) and not take.complete:
                     yield from self._fail(take, event.sentence, "engine-down")
@@ -206,6 +217,7 @@ class Session:
             effects += retimed(world, moment)
         effects += follow(world, moment)
         effects += self._start_due(moment)
+        effects += speculation.speculate(world, moment)
         for take in list(self.world.takes.values()):
             if take.state in (State.RUNNING, State.READY) and take.entry is None:
                 effects += advance(self.world, take, moment)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from segue.server import timing
 from segue.server.commands import CommandError, Spec, Value
 from segue.server.effects import Changed, Effect, Gain, Gate
+from segue.server.speculation import enabled
 from segue.server.state import World
 
 LEVELS = frozenset({"gain", "mute", "solo"})
@@ -25,6 +26,8 @@ def value_of(world: World, deck: int | None, name: str) -> Value:
 
 def set_value(world: World, deck: int | None, name: str, value: Value, at: int) -> Iterator[Effect]:
     """Sets it from frame `at` on."""
+    if name == "speculate":
+        enabled(str(value))
     if name == "lock":
         world.locked = bool(value)
     elif deck is None:

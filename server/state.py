@@ -208,6 +208,16 @@ def defaults(per_deck: bool) -> dict[str, Value]:
 
 
 @dataclass
+class Candidates:
+    """Takes that nobody has asked for yet, by deck and verb: the one being made, those that stand ready, when the next is due."""
+
+    brewing: Take | None = None
+    ready: dict[tuple[int, str], Take] = field(default_factory=dict)
+    next_at: dict[tuple[int, str], int] = field(default_factory=dict)
+    last_used: tuple[int, str] = (0, "")
+
+
+@dataclass
 class World:
     """Everything the session remembers."""
 
@@ -219,6 +229,7 @@ class World:
     sync: Sync = field(default_factory=Sync)
     later: list[Later] = field(default_factory=list)
     takes: dict[int, Take] = field(default_factory=dict)
+    candidates: Candidates = field(default_factory=Candidates)
     locked: bool = False
     scenes: dict[int, list[dict[str, Value]]] = field(default_factory=dict)  # values, deck by deck
     engine: str = "starting"
