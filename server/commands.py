@@ -104,6 +104,7 @@ class Command:
 
 QUANTS = ("off", "1/4", "beat", "bar", "2bar", "4bar", "8bar", "loop")
 REGIMES = ("clean", "guided", "tail")
+MONITOR = ("thru", "mute")
 TEMPO_SOURCES = ("internal", "tap", "midi", "link", "audio")
 
 _LENGTH = (
@@ -234,6 +235,13 @@ SPECS: tuple[Spec, ...] = (
     _action("tap", "taps the tempo: the median of the last four intervals"),
     _action("downbeat", "says that this moment is the first beat of a bar"),
     _action("nudge", "moves the beat", (Arg("beats", "f", "how far, later is positive", "beat", -4, 4, required=True),)),
+    # the mix
+    _value(
+        f"{ROOT}/monitor",
+        "whether the inputs go to the outputs; mute where a mixer lets the performer through, and only what is generated sounds",
+        Arg("mode", "s", "thru or mute", choices=MONITOR, default="thru"),
+    ),
+    _value(f"{ROOT}/generated", "level of everything generated", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
     # scenes
     _action("scene/save", "keeps every value of every deck under a number", (_SCENE,)),
     _action("scene/recall", "sets what was kept under a number", (_SCENE,)),

@@ -265,6 +265,8 @@ def remembered(world: World) -> dict[str, object]:
         "next_job": world.next_job,
         "next_play": world.next_play,
         "locked": world.locked,
+        "monitor": world.monitor,
+        "generated": world.generated,
         "scenes": world.scenes,
         "jobs": [(t.number, t.job.deck, t.job.verb, t.route, t.address) for t in world.pending()],
         "decks": [
@@ -289,6 +291,7 @@ def restore(world: World, path: str) -> Left:
         data = json.loads(Path(path).read_text())
         world.grid = Grid(world.rate, data["bpm"], data["beats_per_bar"], data["origin"])
         world.sync.source = data["source"]
+        world.monitor, world.generated = data["monitor"], data["generated"]
         world.locked, world.scenes = data["locked"], {int(number): kept for number, kept in data["scenes"].items()}
         world.next_job, world.next_play = data["next_job"] + 1, data["next_play"] + 64
         for deck, kept in zip(world.decks, data["decks"], strict=False):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from segue.server import timing
 from segue.server.commands import CommandError, Spec, Value
-from segue.server.effects import Changed, Effect, Gain, Gate
+from segue.server.effects import Bus, Changed, Effect, Gain, Gate
 from segue.server.speculation import enabled
 from segue.server.state import World
 
@@ -21,7 +21,8 @@ def value_of(world: World, deck: int | None, name: str) -> Value:
     """The value of a deck, or of the server."""
     if deck is not None:
         return world.deck(deck).values[name]
-    return world.locked if name == "lock" else timing.value_of(world, name)
+    own: dict[str, Value] = {"lock": world.locked, "monitor": world.monitor, "generated": world.generated}
+    return own[name] if name in own else timing.value_of(world, name)
 
 
 def set_value(world: World, deck: int | None, name: str, value: Value, at: int) -> Iterator[Effect]:
@@ -30,6 +31,12 @@ def set_value(world: World, deck: int | None, name: str, value: Value, at: int) 
         enabled(str(value))
     if name == "lock":
         world.locked = bool(value)
+    elif name == "monitor":
+        world.monitor = str(value)
+        yield Bus(False, at, float(value == "thru"))
+    elif name == "generated":
+        world.generated = float(value or 0.0)
+        yield Bus(True, at, world.generated)
     elif deck is None:
         yield from timing.set_value(world, name, value, at)
     else:

@@ -231,6 +231,8 @@ class World:
     takes: dict[int, Take] = field(default_factory=dict)
     candidates: Candidates = field(default_factory=Candidates)
     locked: bool = False
+    monitor: str = "thru"
+    generated: float = 1.0
     scenes: dict[int, list[dict[str, Value]]] = field(default_factory=dict)  # values, deck by deck
     engine: str = "starting"
     engine_sentence: str = ""

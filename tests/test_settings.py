@@ -88,3 +88,21 @@ def test_the_lock_refuses_what_would_be_an_accident_and_lets_the_music_go_on(sta
     stage.send("/segue/lock", 0)
     stage.send("/segue/scene/save", 1)
     assert len(failed(stage)) == 3
+
+
+def test_a_muted_monitor_lets_only_takes_through(stage: Stage) -> None:
+    tone = np.full((2, 4 * 44_100), 0.25, np.float32)  # the fake engine goes on with what it heard
+    stage.play(tone, tone.shape[1])
+    stage.send("/segue/monitor", "mute")
+    assert levels(stage) == (0.0, 0.0)
+    stage.play(tone, tone.shape[1])
+    stage.send("/segue/deck/1/continue", "sec", 2.0)
+    out = stage.play(tone, tone.shape[1])
+    (take,) = [args for address, args in stage.sent if address == "/segue/take"]
+    first = int(str(take[3])) - (stage.frame - out.shape[1])
+    assert not out[:, : first - BLOCK].any()
+    np.testing.assert_allclose(out[:, first + 2000 : first + 80_000], 0.25, atol=1e-6)
+    assert not out[:, -44_100:].any()
+    stage.send("/segue/monitor", "thru")
+    stage.send("/segue/generated", 0.5)
+    assert levels(stage) == (1.0, 1.0)
