@@ -29,6 +29,7 @@ COMMANDS: Table = {
     "serve": ("run the audio server", "segue.server.app"),
     "demo": ("hear, continue and bridge a clip with the real server; write demo.wav and demo.png", "segue.bench.demo"),
     "render": ("play a score over a file, offline and repeatably", "segue.server.render"),
+    "restore": ("make anew what a recording has lost: treble, clipped peaks or gaps", "segue.server.restore"),
     "send": ("send one command to a running server and print the answer", "segue.clients.python.send"),
     "devices": ("list audio and MIDI devices", "segue.server.lists:run_devices"),
     "commands": ("list every OSC address", "segue.server.lists:run_commands"),
@@ -49,6 +50,7 @@ TRAIN: Table = {
     "embedder": ("teach a small network on latents what YAMNet hears, for guidance", "segue.train.embedder"),
     "overfit": ("fit a model of any family to one clip, to see what it can hold", "segue.train.overfit"),
     "pack": ("put codec and generator into one model file", "segue.train.pack"),
+    "gpu": ("train a whole model in a bounded time from pieces of data, for a machine that is lent", "segue.train.gpu"),
 }
 EXTRAS = {
     "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link",

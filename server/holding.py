@@ -24,7 +24,7 @@ LATER = 64  # halves of verbs that wait for their beats
 
 def at_place(world: World, asked: Asked, quant: str, job: int = 0) -> Iterator[Effect]:
     """The second half of a verb, at the next place of a quant: now where that is near, else when it has become so."""
-    beat, frame = world.place(asked.deck, asked.at, quant)
+    beat, frame = (None, asked.at) if quant == "off" else world.place(asked.deck, asked.at, quant)
     if beat is None or world.near(frame, asked.moment):
         yield from AT_PLACE[asked.verb](world, asked, job, frame)
         return

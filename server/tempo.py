@@ -14,7 +14,7 @@ TAP_INTERVALS = 4
 REMEMBERED_S = 64.0  # of the past, in which phrases are counted in beats: what the rings hold and a little more
 KNOTS = 1536  # changes of tempo that are remembered at most
 CORRECTION_S = 0.25  # a phase error is made up for in about this time
-STEEPEST = 0.125  # by which the tempo may deviate meanwhile, as a share
+STEEPEST = 0.2  # by which the tempo may deviate meanwhile, as a share
 
 _BARS = {"bar": 1, "2bar": 2, "4bar": 4, "8bar": 8}
 

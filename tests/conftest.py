@@ -7,6 +7,7 @@ import pytest
 REAL_TIME = {
     "test_audio_process.py",
     "test_bad_input.py",
+    "test_floods.py",
     "test_hangs.py",
     "test_midi.py",
     "test_midi_map.py",

@@ -100,6 +100,19 @@ def test_stop_and_continue_without_a_position_go_on_where_it_stopped() -> None:
     assert beat(clock, time) == pytest.approx(1.0, abs=1e-6)
 
 
+def test_ticks_at_random_have_no_tempo_and_a_steady_clock_is_believed_again() -> None:
+    rng, clock, time, told = np.random.default_rng(3), MidiClock(), 100.0, 0
+    for _ in range(400):
+        time += rng.uniform(0.0, 0.045)  # 120 BPM on average
+        clock.feed(TICK, time)
+        told += clock.now(time) is not None
+    assert told < 40
+    time = ticks(clock, time + 1 / 48.0, 30)
+    now = clock.now(time)
+    assert now is not None
+    assert now.bpm == pytest.approx(120.0, abs=0.5)
+
+
 def test_silence_loses_it_and_it_comes_back() -> None:
     clock = MidiClock()
     time = ticks(clock, 100.0, 30)

@@ -284,7 +284,9 @@ def run(args: Any) -> int:
     try:
         recipe, teacher = read_recipe(args.recipe), read_teacher(args.teacher, parallel.device())
         done = distil(recipe, teacher, Latents(args.latents, teacher.frames), loop.plan_of(args))
-        if parallel.rank() == 0:
+        if len(done) < len(recipe.stages):
+            print(f"{len(done)} of {len(recipe.stages)} stages are done; go on with --resume", file=sys.stderr)
+        elif parallel.rank() == 0:
             held_out = Latents(args.held_out or args.latents, teacher.frames)
             print(few_steps.shown(before_and_after(recipe, teacher, done, held_out), args.json))
     except (FileNotFoundError, ValueError) as error:

@@ -27,7 +27,7 @@ from segue.train.latents import Latents
 from segue.train.listen import CONTEXT, problem_of
 
 SEED = 977
-WINDOWS = 24
+WINDOWS = 16
 REFERENCE_STEPS = 50  # Table 1
 BEFORE, AFTER, MANY = "before", "after", "before, many steps"
 

@@ -34,6 +34,8 @@ SHARES = {"codec": 0.15, "noise": 0.10, "finetune": 0.05, "diffusion": 0.55, "di
 PIECE_MB = 20.0  # in: with the tree of a repository it has to stay below what travels
 OUT_TOTAL_MB = 60.0  # back, in four pieces and their list
 RESULT = "result.tar"
+ENCODE_SHARE = 0.1  # of the minutes, at most, in each call
+VARIANTS = (0, 1, 2)  # songs as they are, and in two other speeds, levels and mixes
 MEASURED = 4  # clips that the codec is measured on
 
 
@@ -136,8 +138,9 @@ def make_latents(job: Job, codec_name: str) -> None:
             library = Library([job.audio], split)
         except FileNotFoundError:
             continue
-        left = max(0.0, (job.deadline - time.monotonic()) / 60)
-        for line in encode.export_latents(model.to(parallel.device()), library, job.work / name, minutes=left):
+        left = max(0.0, min(ENCODE_SHARE * job.minutes, (job.deadline - time.monotonic()) / 60))
+        where = model.to(parallel.device())
+        for line in encode.export_latents(where, library, job.work / name, VARIANTS, minutes=left):
             _say(line)
 
 
@@ -256,6 +259,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: Any) -> int:
     """`segue train gpu`: 0, or 2 with one line where something is missing or wrong."""
+    parallel.start()
     try:
         if args.action == "stage":
             for piece in stage(args.data, args.pieces, args.piece_mb):

@@ -151,31 +151,31 @@ def fit(module: nn.Module, steps: int, rate: float, loss_of: Step, what: str, sa
     return losses
 
 
-def fit_codec(codec: nn.Module, audio: Audio, plan: Plan, say: Callable[[str], None]) -> list[float]:
-    """Fits encoder and decoder to crops of `[2, n]`, then measures mean and spread of the latents."""
+def fit_codec(codec: Any, audio: Audio, plan: Plan, say: Callable[[str], None]) -> list[float]:
+    """Fits encoder and decoder of a codec that has both to crops of `[2, n]`, then measures mean and spread of the latents."""
     g, whole = generator(plan.seed, 1), torch.from_numpy(audio)
-    size = min(CROP, audio.shape[1]) // codec.hop * codec.hop  # type: ignore[operator]
+    size = min(CROP, audio.shape[1]) // codec.hop * codec.hop
 
     def loss_of(step: int) -> Tensor:
         starts = torch.randint(audio.shape[1] - size + 1, (CROPS,), generator=g).tolist()
         x = torch.stack([whole[:, first : first + size] for first in starts])
         window, bands = RESOLUTIONS[step % len(RESOLUTIONS)]
         shift = int(torch.randint(window // 2, (), generator=g))
-        d = spectral_distance(window, bands, bool(step // len(RESOLUTIONS) % 2), codec.rate, shift)  # type: ignore[arg-type]
-        mean, log_variance = codec.encoder(x)  # type: ignore[operator]
+        d = spectral_distance(window, bands, bool(step // len(RESOLUTIONS) % 2), codec.rate, shift)
+        mean, log_variance = codec.encoder(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=g)
         if pictures(codec):
-            near = picture_distance(codec.decoder.pictured(z), codec.encoder.image(x))  # type: ignore[union-attr, operator]
+            near = picture_distance(codec.decoder.pictured(z), codec.encoder.image(x))
         else:
-            near = d(codec.decoder.tone(z), x)  # type: ignore[union-attr, operator]
+            near = d(codec.decoder.tone(z), x)
         return near + KL * kl(mean, log_variance)
 
     losses = fit(codec, plan.codec_steps, plan.codec_rate, loss_of, "codec", say)
     with torch.no_grad():
-        cut = whole[None, :, : audio.shape[1] // codec.hop * codec.hop]  # type: ignore[operator]
-        mean = codec.encoder(cut)[0][0]  # type: ignore[operator]
-        codec.mean.copy_(mean.mean(0))  # type: ignore[operator, union-attr]
-        codec.std.copy_(mean.std(0))  # type: ignore[operator, union-attr]
+        cut = whole[None, :, : audio.shape[1] // codec.hop * codec.hop]
+        mean = codec.encoder(cut)[0][0]
+        codec.mean.copy_(mean.mean(0))
+        codec.std.copy_(mean.std(0))
     return losses
 
 

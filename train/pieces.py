@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from segue.train.data import RATE, Audio, Entry, open_entry, read_index, store, write_index
+from segue.train.data import RATE, Audio, Entry, open_entry, read_index, write_index
 
 MEGABYTE = 1_000_000
 OUT_MB = 16.0  # of a piece that comes back
@@ -74,23 +75,26 @@ def stage(prepared: Path, out: Path, limit_mb: float) -> Iterator[Path]:
 
 def unstage(piece: Path, out: Path) -> int:
     """Decode a piece into prepared audio beside what is there; returns how many entries are new. Damaged files are left out."""
+    out.mkdir(parents=True, exist_ok=True)
+    have = read_index(out)
+    told = [Entry(**row) for row in json.loads((piece / ENTRIES).read_text())]
+    with ThreadPoolExecutor() as pool:
+        made = list(pool.map(lambda entry: _decoded(piece, out, entry), [e for e in told if e.name not in have]))
+    new = {entry.name: entry for entry in made if entry}
+    write_index(out, [*have.values(), *new.values()])
+    return len(new)
+
+
+def _decoded(piece: Path, out: Path, entry: Entry) -> Entry | None:
+    """The array of an entry, at the level that it was stored at, so that its gain stays right."""
     import soundfile
 
-    out.mkdir(parents=True, exist_ok=True)
-    have, new = read_index(out), 0
-    for row in json.loads((piece / ENTRIES).read_text()):
-        entry = Entry(**row)
-        if entry.name in have:
-            continue
-        try:
-            audio = read_opus(piece / f"{entry.name}.opus")
-        except (soundfile.SoundFileError, RuntimeError, OSError):
-            continue
-        store(out, entry.name, audio)
-        have[entry.name] = replace(entry, frames=len(audio))
-        new += 1
-    write_index(out, have.values())
-    return new
+    try:
+        audio = read_opus(piece / f"{entry.name}.opus")
+    except (soundfile.SoundFileError, RuntimeError, OSError):
+        return None
+    np.save(out / f"{entry.name}.npy", np.round(audio.clip(-1, 1) * 32767).astype(np.int16))
+    return replace(entry, frames=len(audio))
 
 
 def write_opus(path: Path, audio: Audio) -> None:

@@ -69,6 +69,8 @@ class OscDoor:
         self._numbers = itertools.count(1)
         self._count: Counter[str] = Counter()
         self._dropped = 0
+        self._said: tuple[str, Sequence[Value], str | None, float | None] = ("", (), None, None)
+        self._written = b""
 
     async def open(self) -> None:
         """Start to listen; port 0 becomes a free one. Raises DoorError."""
@@ -95,12 +97,19 @@ class OscDoor:
     ) -> None:
         """Send one message, in a bundle if it has a time (unix seconds). What cannot be sent is counted, never raised."""
         try:
-            packet = encode(address, args, types, time)
+            packet = self._packet_of(address, args, types, time)
             sent = self._send_udp(route, packet) if route.startswith("udp:") else self._send_tcp(route, packet)
         except (PacketError, OSError, ValueError, TypeError) as error:
             _log.debug("%s to %s was not sent: %s", address, route, error)
             sent = False
         self._count["sent" if sent else "unsent"] += 1
+
+    def _packet_of(self, address: str, args: Sequence[Value], types: str | None, time: float | None) -> bytes:
+        """One message; what is told to many is written once."""
+        said = (address, args, types, time)
+        if self._said[0] != address or self._said[1] is not args or self._said[2:] != said[2:]:
+            self._written, self._said = encode(address, args, types, time), said
+        return self._written
 
     def stats(self) -> dict[str, int]:
         """Counts since the door opened; `dropped` are datagrams the kernel had no room for."""

@@ -41,7 +41,8 @@ def document(specs: Sequence[Spec] = SPECS, decks: int = DECKS) -> bytes:
     for children in root.iter("children"):  # these helped to name what is inside
         del children.attrib["ID"]
     xml.indent(root)
-    return xml.tostring(root, encoding="UTF-8", xml_declaration=True)
+    text: bytes = xml.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return text
 
 
 def _deck(parent: xml.Element, deck: int, specs: dict[str, Spec], y: float, height: float) -> None:

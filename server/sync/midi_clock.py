@@ -21,6 +21,7 @@ CLOCK, START, CONTINUE, STOP, POSITION = 0xF8, 0xFA, 0xFB, 0xFC, 0xF2
 MEMORY = 48  # ticks
 CURVED = 24  # from so many ticks on the fit bends
 FRESH = 5  # ticks with which it begins anew
+STEADY = 8  # ticks that have to fit before it is believed: a clock that only jitters has no tempo
 SURPRISE_S = 0.0025  # more than jitter of 1 ms, twice, makes
 SHORTEST, LONGEST = 60.0 / (FASTEST * TICKS), 60.0 / (SLOWEST * TICKS)
 SILENCE_S = 0.5  # without a tick: the clock is lost
@@ -123,7 +124,7 @@ class MidiClock:
 
     def now(self, time: float) -> Ticks | None:
         """Where the clock is, or None: too few ticks, none for a while, or a tempo that is no tempo. Tells a jump once."""
-        steady = self._fitted >= FRESH and SHORTEST <= self._period <= LONGEST
+        steady = self._fitted >= STEADY and SHORTEST <= self._period <= LONGEST
         if not steady or self._last is None or time - self._last > SILENCE_S:
             return None
         jump, self._jump = self._jump, False

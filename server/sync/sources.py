@@ -43,14 +43,16 @@ class Heard:
 
     def __init__(self, clock: MidiClock, frame_at: Callable[[float], float]) -> None:
         self._clock, self._frame_at = clock, frame_at
+        self._steady = -SILENCE_S  # when it last was
 
     def poll(self) -> Iterator[News]:
         """Where the clock is."""
         ticks = self._clock.now(host.time())
-        if ticks is None:
-            silent = f"no MIDI clock for {SILENCE_S:g} s, or none between 20 and 300 BPM: the last tempo goes on"
-            yield SourceState("lost", silent) if self._clock.heard else SourceState("waiting", "no MIDI clock was heard yet")
-        else:
+        if ticks is None and host.monotonic() - self._steady > SILENCE_S:  # a new tempo needs some ticks
+            none = "no MIDI clock, or none that is steady and between 20 and 300 BPM: the last tempo goes on"
+            yield SourceState("lost", none) if self._clock.heard else SourceState("waiting", "no MIDI clock was heard yet")
+        elif ticks is not None:
+            self._steady = host.monotonic()
             yield SourceState("locked")
             yield Line(self._frame_at(ticks.time), ticks.beat, ticks.bpm, ticks.phase, ticks.jump)
         if self._clock.playing is not None:
