@@ -104,6 +104,7 @@ class Command:
 
 QUANTS = ("off", "1/4", "beat", "bar", "2bar", "4bar", "8bar", "loop")
 REGIMES = ("clean", "guided", "tail")
+MONITOR = ("thru", "mute")
 TEMPO_SOURCES = ("internal", "tap", "midi", "link", "audio")
 
 _LENGTH = (
@@ -126,6 +127,8 @@ _WEIGHT = Arg("weight", "f", "push of the style, or of the classes without one, 
 _CLASS_WEIGHT = Arg("class_weight", "f", "push of the classes beside that of a style", "", 0, 1000, 1.0)
 _RECONSTRUCTION = Arg("reconstruction", "f", "pull of the context, in the regimes guided and tail", "", 0, 100, 1.0)
 _TAKE = _LENGTH + _COMMON
+_ENDLESS = Arg("endless", "b", "plays on, take after take of this length, until `stop`", default=False)
+_SCENE = Arg("scene", "i", "its number", "", 0, 127, required=True)
 _ID = Arg("id", "i", "the job meant; the newest without it", "", 0, 2**31 - 1)
 
 _DECK = f"{ROOT}/deck/{{deck}}"
@@ -149,7 +152,7 @@ def _event(path: str, doc: str, args: tuple[Arg, ...]) -> Spec:
 
 SPECS: tuple[Spec, ...] = (
     # verbs that make a take
-    _verb("continue", "plays on from what has just sounded (continuation)"),
+    _verb("continue", "plays on from what has just sounded (continuation)", (*_TAKE, _ENDLESS)),
     _verb(
         "transition",
         "bridges into another deck and goes on there (transition)",
@@ -197,6 +200,13 @@ SPECS: tuple[Spec, ...] = (
     # values of a deck
     _value(f"{_DECK}/gain", "level of the deck", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
     _value(
+        f"{_DECK}/speculate",
+        "verbs whose takes are made ahead, so that they sound one block later: off, or some of continue vary generate",
+        Arg("verbs", "s", "names with spaces between", default="off"),
+    ),
+    _value(f"{_DECK}/mute", "silences the deck", Arg("on", "b", "1 or 0", default=False)),
+    _value(f"{_DECK}/solo", "silences every deck that is not soloed", Arg("on", "b", "1 or 0", default=False)),
+    _value(
         f"{_DECK}/gate", "level under which the input counts as silent", Arg("gate", "f", "peak level", "dBFS", -120, 0, -50.0)
     ),
     _value(f"{_DECK}/steps", "steps of verbs that do not say", _COMMON[1]),
@@ -225,7 +235,22 @@ SPECS: tuple[Spec, ...] = (
     _action("tap", "taps the tempo: the median of the last four intervals"),
     _action("downbeat", "says that this moment is the first beat of a bar"),
     _action("nudge", "moves the beat", (Arg("beats", "f", "how far, later is positive", "beat", -4, 4, required=True),)),
+    # the mix
+    _value(
+        f"{ROOT}/monitor",
+        "whether the inputs go to the outputs; mute where a mixer lets the performer through, and only what is generated sounds",
+        Arg("mode", "s", "thru or mute", choices=MONITOR, default="thru"),
+    ),
+    _value(f"{ROOT}/generated", "level of everything generated", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
+    # scenes
+    _action("scene/save", "keeps every value of every deck under a number", (_SCENE,)),
+    _action("scene/recall", "sets what was kept under a number", (_SCENE,)),
     # the server
+    _value(
+        f"{ROOT}/lock",
+        "performance lock: load, cue, seek, scene/save, clear_sched, quit and the like are refused",
+        Arg("on", "b", "1 or 0", default=False),
+    ),
     _action("panic", "ends every take on every deck within 10 ms"),
     Spec(f"{ROOT}/ping", Kind.ACTION, "answers with what was sent", reply=f"{ROOT}/pong", echo=True),
     _action("status", "asks for the state of everything", reply="status", returns=(Arg("state", "s", "as JSON"),)),
@@ -318,10 +343,15 @@ SPECS: tuple[Spec, ...] = (
             Arg("entry_offset", "h", "t1 - t0", "frame"),
             Arg("seed", "i", "its seed"),
             Arg("steps", "i", "its steps"),
-            Arg("ladder_rung", "s", "finished, fewer-steps, last-take, loop or dry"),
+            Arg("ladder_rung", "s", "finished, candidate, fewer-steps, late, last-take, loop or dry"),
         ),
     ),
     _event(f"{_DECK}/state", "what the deck plays: dry, take, loop, silence", (Arg("state", "s", "source"),)),
+    _event(
+        f"{_DECK}/candidate",
+        "a take stands ready for a verb of `speculate`",
+        (Arg("verb", "s", "the verb"), Arg("first", "h", "its frames", "frame"), Arg("last", "h", "end of its frames", "frame")),
+    ),
     _event(
         f"{_DECK}/next",
         "what the deck will play",
@@ -408,6 +438,7 @@ CODES: Mapping[str, int] = {
     "live-target": 12,
     "not-available": 13,
     "bad-packet": 14,
+    "locked": 15,
 }
 
 

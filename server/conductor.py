@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import segue
 from segue.server import effects as fx
-from segue.server import reports, seen
+from segue.server import reports, seen, settings
 from segue.server.audio.segment import Segment
+from segue.server.audio.values import Bus, Curve, Op, Policy, Ring, TooNear
 from segue.server.audio.values import Command as Order
-from segue.server.audio.values import Curve, Op, Policy, Ring, TooNear
 from segue.server.commands import CODES, ROOT, Command, CommandError, Kind, Spec, Value, addresses
 from segue.server.control.patterns import resolve
 from segue.server.events import Events
@@ -33,6 +33,7 @@ from segue.server.worker import Worker
 FARTHEST_S = 60.0  # how far ahead a time tag may lie
 HASTE_S = 0.0003  # what a message needs from its arrival to the callback's queue
 HELD_BLOCKS = 8  # the most that a message without a tag can be put off
+BUS_FADE_S = 0.005
 HANDOVER_S = 0.25  # how long before its frame a message is handed to the callback
 FALLBACK_S = 0.25  # how often the fallback loop is looked after
 MARKS = 1 << 40  # ids from here on mark `sync` messages
@@ -140,6 +141,11 @@ class Conductor:
         return at
 
     def _take_up(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
+        try:
+            settings.unlocked(self.session.world, spec)
+        except CommandError as error:
+            self.events.fail(command, command.address, str(error), error.code)
+            return
         if spec.kind is Kind.ACTION and spec.name in self._answers:
             self._answer(spec, bound, command, at)
             return
@@ -328,6 +334,7 @@ class Conductor:
             fx.Publish: self._publish,
             fx.Play: self._play,
             fx.Gain: lambda e: self._push(Order.set_gain(e.deck - 1, e.gain, e.frame, id=self._next())),
+            fx.Bus: self._bus,
             fx.Gate: lambda e: segment.set_gate(e.deck - 1, e.dbfs),
             fx.Revoke: lambda e: self._push(Order.cancel(e.id)),
             fx.Panic: lambda e: self._push(Order.panic(e.frame, id=self._next())),
@@ -368,6 +375,10 @@ class Conductor:
     def _publish(self, e: fx.Publish) -> None:
         policy = POLICIES[e.policy]
         self._segment.publish_slot(e.deck - 1, e.slot, e.take, e.first, e.last, e.exit_frame, e.exit_fade, policy)
+
+    def _bus(self, e: fx.Bus) -> None:
+        bus = Bus.GENERATED if e.generated else Bus.DRY
+        self._push(Order.set_gain(0, e.gain, e.frame, round(BUS_FADE_S * self._segment.rate), bus=bus, id=self._next()))
 
     def _play(self, e: fx.Play) -> None:
         curve = Curve.LINEAR if e.curve == "linear" else Curve.POWER

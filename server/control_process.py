@@ -264,9 +264,19 @@ def remembered(world: World) -> dict[str, object]:
         "source": world.sync.source,
         "next_job": world.next_job,
         "next_play": world.next_play,
+        "locked": world.locked,
+        "monitor": world.monitor,
+        "generated": world.generated,
+        "scenes": world.scenes,
         "jobs": [(t.number, t.job.deck, t.job.verb, t.route, t.address) for t in world.pending()],
         "decks": [
-            {"values": d.values, "heard_from": d.heard_from, "slot": d.slot, "file": vars(d.file) if d.file else None}
+            {
+                "values": d.values,
+                "gain": d.gain,
+                "heard_from": d.heard_from,
+                "slot": d.slot,
+                "file": vars(d.file) if d.file else None,
+            }
             for d in world.decks
         ],
     }
@@ -281,10 +291,12 @@ def restore(world: World, path: str) -> Left:
         data = json.loads(Path(path).read_text())
         world.grid = Grid(world.rate, data["bpm"], data["beats_per_bar"], data["origin"])
         world.sync.source = data["source"]
+        world.monitor, world.generated = data["monitor"], data["generated"]
+        world.locked, world.scenes = data["locked"], {int(number): kept for number, kept in data["scenes"].items()}
         world.next_job, world.next_play = data["next_job"] + 1, data["next_play"] + 64
         for deck, kept in zip(world.decks, data["decks"], strict=False):
             deck.values.update(kept["values"])
-            deck.heard_from, deck.slot = kept["heard_from"], kept["slot"]
+            deck.heard_from, deck.slot, deck.gain = kept["heard_from"], kept["slot"], kept["gain"]
             deck.file = File(**kept["file"]) if kept["file"] else None
         return Left([(s, t, m) for s, t, m in data["leases"]], [(n, d, v, r, a) for n, d, v, r, a in data["jobs"]])
     except (OSError, ValueError, KeyError, TypeError):

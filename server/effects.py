@@ -70,6 +70,15 @@ class Gain:
 
 
 @dataclass(frozen=True)
+class Bus:
+    """Set the level of everything dry, or of everything generated, at a frame."""
+
+    generated: bool
+    frame: int
+    gain: float
+
+
+@dataclass(frozen=True)
 class Gate:
     """Set the level, dBFS peak, under which a deck's input counts as silent."""
 
@@ -196,6 +205,7 @@ Effect: TypeAlias = (
     | Publish
     | Play
     | Gain
+    | Bus
     | Gate
     | Revoke
     | Panic

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from segue.server import timing, verbs
+from segue.server import settings, speculation, timing, verbs
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
-from segue.server.effects import Changed, Effect, Emit, Fail, Gain, Gate, Panic, Play, Reply, Submit
+from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
+from segue.server.endless import follow
 from segue.server.holding import VERBS, due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
 from segue.server.placing import advance, ended, retimed, said, started
-from segue.server.state import OVER, Asked, File, Moment, State, Take, World
+from segue.server.state import OVER, Again, Asked, File, Moment, State, Take, World
 from segue.server.sync.line import Line, Playing, SourceState
 from segue.server.timeline import Pace
 
@@ -49,6 +50,10 @@ class Session:
                     yield from VERBS[spec.name](self.world, Asked(spec.name, deck, bound, command, at, moment))
             elif spec.name == "panic":
                 yield from self._panic(at)
+            elif spec.name == "save":
+                settings.save_scene(self.world, int(bound["scene"] or 0))
+            elif spec.name == "recall":
+                yield from settings.recall_scene(self.world, int(bound["scene"] or 0), at)
             else:
                 yield from timing.act(self.world, spec, bound, at)
         except CommandError as error:
@@ -57,18 +62,10 @@ class Session:
     def _value(self, spec: Spec, deck: int | None, bound: Mapping[str, Value], command: Command, at: int) -> Iterator[Effect]:
         (arg,) = spec.args
         if arg.name in bound:
-            value = bound[arg.name]
-            if deck is None:
-                yield from timing.set_value(self.world, spec.name, value, at)
-            else:
-                self.world.deck(deck).values[spec.name] = value
-                if spec.name == "gain":
-                    yield Gain(deck, at, float(value or 0.0))
-                elif spec.name == "gate":
-                    yield Gate(deck, float(value or 0.0))
-            yield Changed(command.sender, spec.address.format(deck=deck), (value,))
+            yield from settings.set_value(self.world, deck, spec.name, bound[arg.name], at)
+            yield Changed(command.sender, spec.address.format(deck=deck), (bound[arg.name],))
             return
-        current = self.world.deck(deck).values[spec.name] if deck is not None else timing.value_of(self.world, spec.name)
+        current = settings.value_of(self.world, deck, spec.name)
         yield Reply(command.sender, spec.address.format(deck=deck), (current,))
 
     def _panic(self, at: int) -> Iterator[Effect]:
@@ -89,6 +86,13 @@ class Session:
         if len(waiting) >= QUEUE:
             raise CommandError("queue-full", f"{QUEUE} jobs wait already: cancel some, or wait")
         take = verbs.ask(self.world, spec, deck, bound, command, at)
+        if bound.get("endless"):
+            take.again = Again(spec, dict(bound))
+        candidate = speculation.selected(self.world, take, bound, at)
+        if candidate is not None:
+            yield from speculation.play(self.world, candidate, moment)
+            return
+        yield from speculation.dropped(self.world.candidates)
         self.world.remember(take)
         yield said(take, 0.0)
         yield from self._start_due(moment)
@@ -134,6 +138,11 @@ class Session:
         """Something the engine process said."""
         if isinstance(event, EngineState):
             return list(self._engine(event, moment))
+        brewing = self.world.candidates.brewing
+        if brewing is not None and event.job == brewing.job.id:
+            if isinstance(event, Piece) and event.steps:
+                self._measure(event)
+            return list(speculation.news(self.world, event))
         take = self.world.takes.get(event.job)
         if take is None or take.state in OVER or (isinstance(event, Piece) and take.complete):
             return []
@@ -146,6 +155,7 @@ class Session:
             world.with_rate_of_engine(event.context_s, event.context_min_s, event.new_s)
         yield Emit("/segue/engine", (event.state, event.sentence))
         if event.state == "down":
+            world.candidates.brewing = None
             for take in world.takes.values():
                 if take.state in (State.RUNNING, State.READY) and not take.complete:
                     yield from self._fail(take, event.sentence, "engine-down")
@@ -205,7 +215,9 @@ class Session:
         if world.timed is not world.grid:
             world.timed = world.grid
             effects += retimed(world, moment)
+        effects += follow(world, moment)
         effects += self._start_due(moment)
+        effects += speculation.speculate(world, moment)
         for take in list(self.world.takes.values()):
             if take.state in (State.RUNNING, State.READY) and take.entry is None:
                 effects += advance(self.world, take, moment)

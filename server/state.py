@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from segue.server.commands import SPECS, Command, Kind, Value
+from segue.server.commands import SPECS, Command, Kind, Spec, Value
 from segue.server.jobs import Audio, Job, RingThenFile
 from segue.server.sync.line import Sync
 from segue.server.tempo import Grid, Taps
@@ -37,6 +37,14 @@ class State(StrEnum):
 
 
 OVER = frozenset({State.DONE, State.CANCELLED, State.FAILED, State.DROPPED})
+
+
+@dataclass(frozen=True)
+class Again:
+    """What was asked for without an end."""
+
+    spec: Spec
+    bound: dict[str, Value]
 
 
 @dataclass
@@ -81,6 +89,9 @@ class Take:
     asked_at: int = 0  # when the verb arrived
     heard_at: int | None = None  # when it last began to sound
     context_hash: str = ""
+    again: Again | None = None  # asked for once more before it ends, until `stop`
+    successor: int | None = None  # the job that follows it
+    follows: int | None = None  # the job that it follows
 
     @property
     def context(self) -> int:
@@ -126,6 +137,7 @@ class Deck:
     undo: list[int] = field(default_factory=list)
     redo: list[int] = field(default_factory=list)
     source: str = ""
+    gain: float = 1.0  # as the callback has it: `gain`, `mute` and `solo` together
     guarded: bool = False
     looping: bool = False
     loop: tuple[int, int] | None = None  # frame at which the loop that was asked for begins, and its length
@@ -196,6 +208,16 @@ def defaults(per_deck: bool) -> dict[str, Value]:
 
 
 @dataclass
+class Candidates:
+    """Takes that nobody has asked for yet, by deck and verb: the one being made, those that stand ready, when the next is due."""
+
+    brewing: Take | None = None
+    ready: dict[tuple[int, str], Take] = field(default_factory=dict)
+    next_at: dict[tuple[int, str], int] = field(default_factory=dict)
+    last_used: tuple[int, str] = (0, "")
+
+
+@dataclass
 class World:
     """Everything the session remembers."""
 
@@ -207,6 +229,11 @@ class World:
     sync: Sync = field(default_factory=Sync)
     later: list[Later] = field(default_factory=list)
     takes: dict[int, Take] = field(default_factory=dict)
+    candidates: Candidates = field(default_factory=Candidates)
+    locked: bool = False
+    monitor: str = "thru"
+    generated: float = 1.0
+    scenes: dict[int, list[dict[str, Value]]] = field(default_factory=dict)  # values, deck by deck
     engine: str = "starting"
     engine_sentence: str = ""
     context: int = 0
@@ -264,7 +291,7 @@ class World:
         """What plays on a deck ends at `frame` at the latest."""
         for take in self.takes.values():
             if take.job.deck == deck and take.state is State.PLAYING:
-                take.exit, take.exit_beat = min(take.exit, frame), None
+                take.exit, take.exit_beat, take.again = min(take.exit, frame), None, None
 
     def remember(self, take: Take) -> None:
         """Keeps a take, forgetting the oldest that is over, or else the oldest that is only kept ready."""

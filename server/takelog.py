@@ -26,7 +26,7 @@ def measured(facts: dict[str, Any], sounded: FileReader, rate: int) -> dict[str,
     def at(frame: int) -> dict[str, Any]:
         first = max(0, frame - around)
         sounded.seek(first)
-        return seam(sounded.read(min(frame + around, sounded.length) - first), frame, rate, first)
+        return seam(sounded.read(max(0, min(frame + around, sounded.length) - first)), frame, rate, first)
 
     return {**facts, "seams": [at(frame) for frame in (facts["start_frame"], facts["start_frame"] + facts["frames"])]}
 
