@@ -36,6 +36,7 @@ class DeckMethods:
         xfade: float | None = None,
         commit: bool | None = None,
         id: int | None = None,
+        endless: bool | None = None,
     ) -> int:
         """Plays on from what has just sounded (continuation)."""
         return self._take(
@@ -50,6 +51,7 @@ class DeckMethods:
             xfade=xfade,
             commit=commit,
             id=id,
+            endless=endless,
         )
 
     def transition(
@@ -306,6 +308,18 @@ class DeckMethods:
         """Level of the deck."""
         return self._value("gain", gain)
 
+    def speculate(self, verbs: str | None = None) -> Any:
+        """Verbs whose takes are made ahead, so that they sound one block later: off, or some of continue vary generate."""
+        return self._value("speculate", verbs)
+
+    def mute(self, on: bool | None = None) -> Any:
+        """Silences the deck."""
+        return self._value("mute", on)
+
+    def solo(self, on: bool | None = None) -> Any:
+        """Silences every deck that is not soloed."""
+        return self._value("solo", on)
+
     def gate(self, gate: float | None = None) -> Any:
         """Level under which the input counts as silent."""
         return self._value("gate", gate)
@@ -390,6 +404,26 @@ class ServerMethods:
     def nudge(self, beats: float) -> None:
         """Moves the beat."""
         self._action("nudge", beats)
+
+    def monitor(self, mode: str | None = None) -> Any:
+        """Whether the inputs go to the outputs; mute where a mixer lets the performer through, and only what is generated sounds."""
+        return self._value("monitor", mode)
+
+    def generated(self, gain: float | None = None) -> Any:
+        """Level of everything generated."""
+        return self._value("generated", gain)
+
+    def scene_save(self, scene: int) -> None:
+        """Keeps every value of every deck under a number."""
+        self._action("scene/save", scene)
+
+    def scene_recall(self, scene: int) -> None:
+        """Sets what was kept under a number."""
+        self._action("scene/recall", scene)
+
+    def lock(self, on: bool | None = None) -> Any:
+        """Performance lock: load, cue, seek, scene/save, clear_sched, quit and the like are refused."""
+        return self._value("lock", on)
 
     def panic(self) -> None:
         """Ends every take on every deck within 10 ms."""

@@ -72,6 +72,21 @@ Segue {
 	// moves the beat
 	nudge { |beats| this.send('/segue/nudge', *[beats].reject(_.isNil)) }
 
+	monitor { |value| ^this.value('/segue/monitor', value) }
+	monitor_ { |value| this.value('/segue/monitor', value) }
+
+	generated { |value| ^this.value('/segue/generated', value) }
+	generated_ { |value| this.value('/segue/generated', value) }
+
+	// keeps every value of every deck under a number
+	sceneSave { |scene| this.send('/segue/scene/save', *[scene].reject(_.isNil)) }
+
+	// sets what was kept under a number
+	sceneRecall { |scene| this.send('/segue/scene/recall', *[scene].reject(_.isNil)) }
+
+	lock { |value| ^this.value('/segue/lock', value) }
+	lock_ { |value| this.value('/segue/lock', value) }
+
 	// ends every take on every deck within 10 ms
 	panic { this.send('/segue/panic') }
 
@@ -131,8 +146,8 @@ SegueDeck {
 	}
 
 	// plays on from what has just sounded (continuation)
-	continue { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id| 
-		^this.take("continue", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id])
+	continue { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, endless| 
+		^this.take("continue", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'endless', endless])
 	}
 
 	// bridges into another deck and goes on there (transition)
@@ -227,6 +242,15 @@ SegueDeck {
 
 	gain { |value| ^segue.value(this.address("gain"), value) }
 	gain_ { |value| segue.value(this.address("gain"), value) }
+
+	speculate { |value| ^segue.value(this.address("speculate"), value) }
+	speculate_ { |value| segue.value(this.address("speculate"), value) }
+
+	mute { |value| ^segue.value(this.address("mute"), value) }
+	mute_ { |value| segue.value(this.address("mute"), value) }
+
+	solo { |value| ^segue.value(this.address("solo"), value) }
+	solo_ { |value| segue.value(this.address("solo"), value) }
 
 	gate { |value| ^segue.value(this.address("gate"), value) }
 	gate_ { |value| segue.value(this.address("gate"), value) }
