@@ -1,7 +1,8 @@
-"""Prints the slides' speed table on this machine: DDPM with 1000 steps against DDIM with 50, and what a tiny trained model loses.
+"""Prints the slides' speed table on this machine, DDPM with 1000 steps against DDIM with 50, and how well mel images invert.
 
 Times are of one item of a batch, without the inversion to audio. Whole runs are measured where they are asked for; otherwise
 some steps are, and whole runs stay null: the time of a step does not depend on what was learned, so weights are random.
+Quality is that of a tiny model, trained here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,10 @@ from torch import Tensor, nn
 
 from segue.engine import noise
 from segue.engine.backends.eager import EagerDenoiser
-from segue.engine.compose import gain_to
+from segue.engine.compose import Audio, gain_to
 from segue.engine.guidance import unguided
 from segue.engine.models.families import build_codec, build_denoiser, presets
+from segue.engine.models.melspec import MelCodec, MelSpec, decibel_error
 from segue.engine.models.slides import mel_model
 from segue.engine.models.spec import ModelSpec
 from segue.engine.models.unet2d import Unet2dSpec
@@ -31,7 +34,7 @@ from segue.engine.paper import levels
 from segue.engine.problem import Problem
 from segue.engine.protocols import Denoiser
 from segue.engine.samplers import sampler
-from segue.train.data import REFERENCE_LUFS
+from segue.train.data import RATE, REFERENCE_LUFS, audio_files, read_audio
 from segue.train.diffusion import draw_levels, v_loss
 from segue.train.few_steps import frames_of, frechet
 from segue.train.optim import Stepper, rate_at
@@ -49,10 +52,13 @@ PRINTED = {
     "slides-latent-256x256": (0.116, 0.008),
 }
 SMALL = Unet2dSpec(width=32, multipliers=(1, 2, 2, 4), blocks=1, attention=(3,), head=32, groups=8)
-TINY = mel_model("tiny-64x32", 64, 32, Unet2dSpec(width=16, multipliers=(1, 2, 4), blocks=1, attention=(), head=16, groups=4))
+TINY = mel_model("tiny-32x16", 32, 16, Unet2dSpec(width=16, multipliers=(1, 2, 4), blocks=1, attention=(), head=16, groups=4))
 SEED = 3
 TRAIN_BATCH = 16
-RATE, WARM_UP = 2e-3, 50
+PEAK_RATE, WARM_UP = 2e-3, 50
+GRIFFIN_LIM = 100  # iterations of the baseline
+CLIP_S = 6.0  # of an inverted clip
+PIECE_S = 10.0  # about, of a composed piece
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,19 @@ class Quality:
     n: int
     s_per_item: float | None
     frechet: float
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """Log-mel error in dB, of clips' images and those of the audio made from them: mean and worst. s_per_s: work for a second."""
+
+    bands: int
+    system: str
+    iterations: int
+    n: int
+    error_db: float
+    worst_db: float
+    s_per_s: float
 
 
 def drawn(denoiser: Denoiser, shape: tuple[int, ...], name: str, whole: int, made: int | None = None) -> Tensor:
@@ -133,9 +152,8 @@ def speed(name: str, spec: ModelSpec, unet: Unet2dSpec | None, device: str, batc
 def pictures(minutes: float, spec: ModelSpec, seed: int) -> Tensor:
     """`[n, C, T]`: windows of composed music at the models' loudness, end to end."""
     codec, images = build_codec(spec)[1], []
-    piece = 30.0
-    for number in range(max(1, round(60 * minutes / piece))):
-        audio = np.ascontiguousarray(compose(np.random.default_rng([seed, number]), piece).audio.T, np.float32)
+    for number in range(max(1, round(60 * minutes / PIECE_S))):
+        audio = np.ascontiguousarray(compose(np.random.default_rng([seed, number]), PIECE_S).audio.T, np.float32)
         audio = audio * np.float32(gain_to(REFERENCE_LUFS, [audio], codec.rate))
         whole = audio.shape[1] // codec.hop * codec.hop
         z = codec.encode(torch.from_numpy(audio[None, :, :whole]))[0]
@@ -149,12 +167,12 @@ def trained(spec: ModelSpec, windows: Tensor, steps: int) -> tuple[nn.Module, De
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         module, denoiser = build_denoiser(spec)
-    stepper, g, losses = Stepper(module, RATE, torch.device("cpu"), "fp32"), noise.generator(SEED, 2), []
+    stepper, g, losses = Stepper(module, PEAK_RATE, torch.device("cpu"), "fp32"), noise.generator(SEED, 2), []
     for step in range(steps):
         x_0 = windows[torch.randint(len(windows), (TRAIN_BATCH,), generator=g)]
         t = draw_levels(TRAIN_BATCH, 1.0, 0.0, g)
         loss = v_loss(module, x_0, torch.randn(x_0.shape, generator=g), t).mean()
-        stepper(loss, rate_at(step, step / steps, RATE, WARM_UP))
+        stepper(loss, rate_at(step, step / steps, PEAK_RATE, WARM_UP))
         losses.append(float(loss.detach()))
         if (step + 1) % 100 == 0:
             say(f"training step {step + 1} of {steps}, v-loss {np.mean(losses[-100:]):.3f}")
@@ -162,7 +180,7 @@ def trained(spec: ModelSpec, windows: Tensor, steps: int) -> tuple[nn.Module, De
     return module, denoiser, losses
 
 
-def quality(minutes: float, steps: int, count: int) -> tuple[list[Quality], list[float]]:
+def quality(minutes: float, steps: int, count: int) -> tuple[list[Quality], dict[str, float]]:
     """Both samplers on a tiny model trained here, between what unseen music of the same kind and noise score; and the losses."""
     known, unseen = pictures(minutes, TINY, 1), pictures(minutes, TINY, 2)
     _, denoiser, losses = trained(TINY, known, steps)
@@ -174,11 +192,47 @@ def quality(minutes: float, steps: int, count: int) -> tuple[list[Quality], list
         took = (time.perf_counter() - begun) / count
         rows.append(Quality(TINY.name, kind, whole, count, took, frechet(frames_of(unseen), frames_of(x))))
         say(f"{kind}, {whole} steps, {count} items: {took:.3f} s an item")
-    other = known[torch.randperm(len(known), generator=noise.generator(SEED, 3))[:count]]
     z = noise.normal(shape, noise.generator(SEED, 4))
-    for name, x in (("data", other), ("noise", z)):
+    for name, x in (("data", known), ("noise", z)):
         rows.append(Quality(TINY.name, name, None, len(x), None, frechet(frames_of(unseen), frames_of(x))))
-    return rows, losses
+    first, last = losses[:3], losses[-len(losses) // 4 :]
+    return rows, {"v_loss_first": float(np.mean(first)), "v_loss_last": float(np.mean(last))}
+
+
+def inversions(clips: Sequence[Audio]) -> list[Inversion]:
+    """Our inversion and Griffin-Lim, of images of the printed numbers of bands, on clips `[2, n]`."""
+    rows = []
+    for bands in sorted({int(name.rpartition("x")[2]) for name in PRINTED}):
+        codec = MelCodec(MelSpec(bands=bands))
+        systems: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
+            "ours": (codec.spec.iterations, codec.image.inverted),
+            "griffin-lim": (GRIFFIN_LIM, lambda image, codec=codec: codec.image.griffin_lim(image, GRIFFIN_LIM)),  # type: ignore[misc]
+        }
+        for name, (iterations, invert) in systems.items():
+            errors, took = [], 0.0
+            for clip in clips:
+                loud = clip * np.float32(gain_to(REFERENCE_LUFS, [clip], codec.rate))
+                whole = loud.shape[1] // codec.hop * codec.hop
+                image = codec.image(torch.from_numpy(np.ascontiguousarray(loud[None, :, :whole], np.float32)))
+                begun = time.perf_counter()
+                audio = invert(image)
+                took += time.perf_counter() - begun
+                errors.append(float(decibel_error(image, codec.image(audio))))
+            length = sum(clip.shape[1] for clip in clips) / codec.rate
+            rows.append(Inversion(bands, name, iterations, len(clips), float(np.mean(errors)), max(errors), took / length))
+        say(f"{bands} bands: {rows[-2].error_db:.2f} dB, Griffin-Lim {rows[-1].error_db:.2f} dB")
+    return rows
+
+
+def clips_of(folder: Path | None, count: int) -> list[Audio]:
+    """`[2, n]` clips from the middle of a folder's files, in the order of their names, or of composed music."""
+    if folder is None:
+        whole = [compose(np.random.default_rng([4, i]), CLIP_S).audio for i in range(count)]
+    else:
+        whole = [read_audio(path)[0] for path in audio_files(folder)[:count]]
+    length = round(CLIP_S * RATE)
+    starts = [max(0, len(audio) - length) // 2 for audio in whole]
+    return [np.ascontiguousarray(audio[start : start + length].T) for audio, start in zip(whole, starts, strict=True)]
 
 
 def say(line: str) -> None:
@@ -186,8 +240,8 @@ def say(line: str) -> None:
     print(f"slides: {line}", file=sys.stderr, flush=True)
 
 
-def table(speeds: Sequence[Speed], qualities: Sequence[Quality]) -> str:
-    """Both tables as text."""
+def table(speeds: Sequence[Speed], qualities: Sequence[Quality], inverted: Sequence[Inversion]) -> str:
+    """All tables as text."""
     heads = (("params M", 9), ("sample s", 9), ("DDPM step ms", 14), ("DDIM step ms", 14), ("DDPM 1000 s", 13), ("DDIM 50 s", 11))
     lines = [" " * 24 + "".join(f"{head:>{width}}" for head, width in (*heads, ("slides' s", 16)))]
     for row in speeds:
@@ -201,6 +255,11 @@ def table(speeds: Sequence[Speed], qualities: Sequence[Quality]) -> str:
         took = "" if q.s_per_item is None else f", {q.s_per_item:.3f} s an item"
         steps = "" if q.steps is None else f" {q.steps} steps"
         lines.append(f"{q.model}: {q.system}{steps}: Frechet distance {q.frechet:.2f} over {q.n}{took}")
+    for i in inverted:
+        lines.append(
+            f"inversion of {i.bands} bands, {i.system}, {i.iterations} iterations: {i.error_db:.2f} dB, worst {i.worst_db:.2f} "
+            f"over {i.n}, {i.s_per_s:.3f} s a second"
+        )
     return "\n".join(lines)
 
 
@@ -212,9 +271,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch")
     parser.add_argument("--batch", type=int, default=1, help="items at once")
     parser.add_argument("--timed-steps", type=int, default=4, help="steps that are timed; 0 for whole runs")
-    parser.add_argument("--train-steps", type=int, default=600, help="of the tiny model; 0 leaves the quality out")
-    parser.add_argument("--minutes", type=float, default=4.0, help="of composed music to train it on, and as much to judge it")
+    parser.add_argument("--train-steps", type=int, default=300, help="of the tiny model; 0 leaves the quality out")
+    parser.add_argument("--minutes", type=float, default=1.5, help="of composed music to train it on, and as much to judge it")
     parser.add_argument("--samples", type=int, default=32, help="items that quality is judged on")
+    parser.add_argument("--clips", type=int, default=2, help="clips that are inverted; 0 leaves that out")
+    parser.add_argument("--audio", type=Path, default=None, help="folder the clips come from; else they are composed")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -234,13 +295,15 @@ def run(args: Any) -> int:
         unet = SMALL if args.size == "small" else None
         speeds.append(speed(name, known[name], unet, args.device, args.batch, args.timed_steps))
         say(f"{name}: {1e3 * speeds[-1].ddim_step_s:.1f} ms a step")
-    qualities, losses = quality(args.minutes, args.train_steps, args.samples) if args.train_steps else ([], [])
+    qualities, losses = quality(args.minutes, args.train_steps, args.samples) if args.train_steps else ([], {})
+    inverted = inversions(clips_of(args.audio, args.clips)) if args.clips else []
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads"
     gpu = torch.cuda.get_device_name() if args.device == "cuda" else None
     if args.json:
-        rows = {"speed": [asdict(row) for row in speeds], "quality": [asdict(row) for row in qualities]}
-        ends = {"v_loss_first": float(np.mean(losses[:20])), "v_loss_last": float(np.mean(losses[-50:]))} if losses else {}
-        print(json.dumps({"machine": machine, "gpu": gpu, "torch": torch.__version__, "size": args.size, **rows, **ends}))
+        rows: dict[str, Sequence[Any]] = {"speed": speeds, "quality": qualities, "inversion": inverted}
+        head = {"machine": machine, "gpu": gpu, "torch": torch.__version__, "size": args.size}
+        print(json.dumps(head | {key: [asdict(row) for row in part] for key, part in rows.items()} | losses))
     else:
-        print(f"{args.size} U-Net on {gpu or machine}, torch {torch.__version__}, batch {args.batch}\n{table(speeds, qualities)}")
+        print(f"{args.size} U-Net on {gpu or machine}, torch {torch.__version__}, batch {args.batch}")
+        print(table(speeds, qualities, inverted))
     return 0
