@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=int, default=PORT, help=f"OSC port, UDP and TCP ({PORT})")
     parser.add_argument("--model", default="live", help="shipped model, or a checkpoint's path")
-    parser.add_argument("--backend", default="eager", help="how the model runs")
+    parser.add_argument(
+        "--backend", default=os.environ.get("SEGUE_BACKEND", "auto"), help="how the model runs; auto: the fastest measured"
+    )
     parser.add_argument("--torch-device", default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--embedder", default=os.environ.get("SEGUE_YAMNET", ""), metavar="FILE", help="what style and classes are measured by"

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -18,7 +21,9 @@ from segue.server.jobs import EngineState, Job
 from segue.server.pipe import receive_order, send_event
 
 if TYPE_CHECKING:
+    from segue.engine.backends import Site
     from segue.engine.engine import Engine
+    from segue.engine.models.spec import Model
 
 # Builds what runs jobs from the settings, and says what it is; tests put their own here.
 Loader = Callable[[Config], "tuple[object, EngineState]"]
@@ -59,16 +64,36 @@ def make_engine(config: Config) -> tuple[Engine, EngineState]:
     import torch
 
     from segue.engine import checkpoint
-    from segue.engine.backends import make
+    from segue.engine.backends import Site, ready
     from segue.engine.engine import Engine
     from segue.engine.models.guide import guide
+    from segue.server.cache import cache_folder
 
     torch.set_num_threads(config.threads or spare_cores())
     torch.set_flush_denormal(True)
-    model = make(config.backend, checkpoint.load(config.model, config.torch_device), config.torch_device)
+    site = Site(cache=cache_folder(), say=lambda text: print(f"engine: {text}", file=sys.stderr, flush=True))
+    plain = checkpoint.load(config.model, config.torch_device)
+    model, _ = ready(backend_of(config, plain, site), plain, config.torch_device, site)
     engine = Engine(model, guide(config.embedder, model))
     engine.warm_up()
     return engine, EngineState("ready", "", engine.context_s, engine.context_min_s, engine.new_s, config.model)
+
+
+def backend_of(config: Config, model: Model, site: Site) -> str:
+    """The back-end's name. For `auto` what an earlier measurement chose, else eager, while one is made beside the music."""
+    from segue.engine.backends.choice import AUTO, PACKAGES, remembered
+
+    if config.backend != AUTO:
+        return config.backend
+    assert site.cache is not None
+    name = remembered(site.cache, model, config.torch_device, site.cores)
+    if name is None and any(find_spec(package) for package in PACKAGES):
+        site.say("measuring which back-end is fastest here, for the next start")
+        options = ["--model", config.model, "--device", config.torch_device, "--threads", str(site.cores)]
+        command = [sys.executable, "-m", "segue", "bench", "calibrate", *options]
+        gently = ["nice", "-n", "19"] if shutil.which("nice") else []
+        subprocess.Popen([*gently, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    return name or "eager"
 
 
 def load(config: Config) -> tuple[object, EngineState]:

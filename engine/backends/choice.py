@@ -1,0 +1,60 @@
+"""Which back-end is fastest on a machine: measured once, remembered in a folder, asked for by the name `auto`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from segue.engine.backends import Site, backends, make
+from segue.engine.backends.site import key
+from segue.engine.models.spec import Model
+
+AUTO = "auto"
+PACKAGES = ("onnxruntime", "openvino")
+# On a CPU, by what each usually takes there; eager first, so that the others have something to be faster than.
+CANDIDATES = ("eager", "openvino-bf16", "openvino", "onnx", "onnx-int8")
+
+
+def path_of(folder: Path, model: Model, device: str, threads: int) -> Path:
+    """Where the choice for a model, machine and number of threads is kept."""
+    return folder / f"choice-{key(f'choice {threads}', model, device, PACKAGES)}.json"
+
+
+def remembered(folder: Path, model: Model, device: str, threads: int) -> str | None:
+    """The choice that calibrate made, or None."""
+    try:
+        name = json.loads(path_of(folder, model, device, threads).read_text(encoding="utf-8"))["backend"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def calibrate(
+    model: Model, device: str, site: Site, time: Callable[[Model], float], candidates: tuple[str, ...] = CANDIDATES
+) -> dict[str, float]:
+    """Seconds that each candidate needs, by `time`, which is given the model made ready; refused ones are said and left out.
+
+    The fastest is remembered in site.cache, where there is one.
+    """
+    seconds: dict[str, float] = {}
+    for name in candidates:
+        if name not in backends().found:
+            continue
+        try:
+            seconds[name] = time(make(name, model, device, site))
+        except ValueError as error:
+            site.say(str(error))
+        else:
+            site.say(f"{name}: {1e3 * seconds[name]:.0f} ms")
+    if site.cache is not None:
+        remember(path_of(site.cache, model, device, site.cores), seconds)
+    return seconds
+
+
+def remember(path: Path, seconds: Mapping[str, float]) -> None:
+    """Write down the fastest, with what all took."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps({"backend": min(seconds, key=lambda name: seconds[name]), "seconds": dict(seconds)}))
+    partial.replace(path)
