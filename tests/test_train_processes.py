@@ -39,13 +39,10 @@ def latents(tmp_path: Path) -> Path:
 
 def work(rank: int, files: list[str], rendezvous: str, out: str) -> None:
     """One of two processes: trains with averaged gradients, then with spread weights, and the first half of a third run."""
-    import warnings
-
-    warnings.filterwarnings("ignore", "FSDP2-wrapped module")
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2, init_method=f"file://{rendezvous}")
     latents = Latents([Path(file) for file in files], RECIPE.frames)
-    for name, recipe in (("averaged", RECIPE), ("spread", replace(RECIPE, shard=True))):
+    for name, recipe in (("averaged", RECIPE), ("spread", replace(RECIPE, shard=True, check_steps=4))):
         train_diffusion(recipe, latents, latents, Plan(Path(out) / name))
     half = Run(replace(RECIPE, shard=True), latents)
     while half.step < STEPS // 2:

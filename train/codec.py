@@ -314,6 +314,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: Any) -> int:
     """`segue train codec`: 0, or 2 with one line where the recipe or the data are wrong."""
     parallel.start()
+    first = parallel.rank() == 0
     try:
         path = train_codec(read_recipe(args.recipe), args.data, loop.plan_of(args), args.start)
     except (FileNotFoundError, ValueError) as error:
@@ -321,5 +322,6 @@ def run(args: Any) -> int:
         return 2
     finally:
         parallel.finish()
-    print(path)
+    if first:
+        print(path)
     return 0

@@ -226,6 +226,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: Any) -> int:
     """`segue train diffusion`: 0, or 2 with one line where the recipe or the latents are wrong."""
     parallel.start()
+    first = parallel.rank() == 0
     try:
         recipe = read_recipe(args.recipe)
         latents = Latents(args.latents, recipe.frames)
@@ -236,7 +237,8 @@ def run(args: Any) -> int:
         return 2
     finally:
         parallel.finish()
-    print(path)
+    if first:
+        print(path)
     return 0
 
 

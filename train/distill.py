@@ -275,6 +275,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", required=True, help="checkpoint of `train diffusion`, model file, or name of a model")
     parser.add_argument("--latents", type=Path, nargs="+", required=True, help="folders or files of `train encode`")
     parser.add_argument("--held-out", type=Path, nargs="+", default=None, help="the same of held-out songs, for the table")
+    parser.add_argument("--windows", type=int, default=few_steps.WINDOWS, help="windows of the table's figures; 0 for no table")
     loop.add_arguments(parser)
 
 
@@ -286,9 +287,9 @@ def run(args: Any) -> int:
         done = distil(recipe, teacher, Latents(args.latents, teacher.frames), loop.plan_of(args))
         if len(done) < len(recipe.stages):
             print(f"{len(done)} of {len(recipe.stages)} stages are done; go on with --resume", file=sys.stderr)
-        elif parallel.rank() == 0:
+        elif parallel.rank() == 0 and args.windows:
             held_out = Latents(args.held_out or args.latents, teacher.frames)
-            print(few_steps.shown(before_and_after(recipe, teacher, done, held_out), args.json))
+            print(few_steps.shown(before_and_after(recipe, teacher, done, held_out, args.windows), args.json))
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -297,7 +298,9 @@ def run(args: Any) -> int:
     return 0
 
 
-def before_and_after(recipe: Recipe, teacher: Teacher, done: list[tuple[int, Path]], held_out: Latents) -> list[few_steps.Row]:
+def before_and_after(
+    recipe: Recipe, teacher: Teacher, done: list[tuple[int, Path]], held_out: Latents, windows: int = few_steps.WINDOWS
+) -> list[few_steps.Row]:
     """The table of a distillation: the teacher, and each student at its own number of steps."""
     after = {n: cast(Denoiser, read_teacher(str(path), parallel.device()).module) for n, path in done}
-    return few_steps.table(cast(Denoiser, teacher.module), after, held_out, few_steps.Asked(recipe.stages))
+    return few_steps.table(cast(Denoiser, teacher.module), after, held_out, few_steps.Asked(recipe.stages, windows=windows))

@@ -34,11 +34,15 @@ BEFORE, AFTER, MANY = "before", "after", "before, many steps"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the table holds: numbers of steps, regimes, and how many windows each figure is over. heat: see ModelSpec."""
+    """What the table holds: numbers of steps, regimes, and how many windows each figure is over.
+
+    many: the steps of the takes that `to_many` is measured from. heat: see ModelSpec; of the model before.
+    """
 
     steps: tuple[int, ...] = (8, 4, 2)
     regimes: tuple[str, ...] = REGIMES
     windows: int = WINDOWS
+    many: int = REFERENCE_STEPS
     heat: float = 0.0
 
 
@@ -86,8 +90,8 @@ def table(before: Denoiser, after: Mapping[int, Denoiser], latents: Latents, ask
     new = x_0[..., int(CONTEXT * x_0.shape[-1]) :].cpu()
     rows: list[Row] = []
     for regime in asked.regimes if before.per_frame_t else ("guided",):
-        many = takes(before, x_0, z, regime, REFERENCE_STEPS)
-        rows += _rows(regime, MANY, REFERENCE_STEPS, many, new, many)
+        many = takes(before, x_0, z, regime, asked.many)
+        rows += _rows(regime, MANY, asked.many, many, new, many)
         for steps in asked.steps:
             wider = z * (1 + asked.heat / steps)
             rows += _rows(regime, BEFORE, steps, takes(before, x_0, wider, regime, steps), new, many)
@@ -126,6 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latents", type=Path, nargs="+", required=True, help="folders or files of latents of held-out songs")
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 4, 2], help="numbers of steps")
     parser.add_argument("--windows", type=int, default=WINDOWS, help="windows that each figure is over")
+    parser.add_argument("--many", type=int, default=REFERENCE_STEPS, help="steps that the few are compared with")
     parser.add_argument("--heat", type=float, default=0.0, help="widen the start of the model before: z (1 + heat / steps)")
 
 
@@ -143,6 +148,6 @@ def run(args: Any) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    asked = Asked(tuple(args.steps), windows=args.windows, heat=args.heat)
+    asked = Asked(tuple(args.steps), windows=args.windows, many=args.many, heat=args.heat)
     print(shown(table(cast(Denoiser, teacher.module), after, latents, asked), args.json))
     return 0

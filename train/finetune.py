@@ -125,6 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: Any) -> int:
     """`segue train codec-finetune`: 0, or 2 with one line where the recipe or the data are wrong."""
     parallel.start()
+    first = parallel.rank() == 0
     try:
         path = finetune_codec(*read_recipe(args.recipe), args.data, args.start, loop.plan_of(args))
     except (FileNotFoundError, ValueError) as error:
@@ -132,5 +133,6 @@ def run(args: Any) -> int:
         return 2
     finally:
         parallel.finish()
-    print(path)
+    if first:
+        print(path)
     return 0

@@ -7,6 +7,7 @@ number of processes.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -93,12 +94,15 @@ def shard(module: nn.Module) -> None:
 
     if not dist.is_initialized():
         raise ValueError("shard: got one process, needs several; start it with torchrun, or set `shard: false`")
+    # our outputs may be views; nobody writes into them
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module", UserWarning)
     for child in module.modules():
         if isinstance(child, nn.ModuleList):
             for block in child:
                 if not isinstance(block, nn.ModuleList | nn.Identity):
                     fully_shard(block)
-    fully_shard(module)
+    # the root too gives its parts back after each forward pass, or the average could not follow after a check
+    fully_shard(module, reshard_after_forward=True)
 
 
 def is_sharded(tensor: Tensor) -> bool:
