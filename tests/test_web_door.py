@@ -138,6 +138,28 @@ def test_attributes_host_info_and_what_is_not_there():
     run(talk)
 
 
+def test_a_stock_client_reads_every_value():
+    """It asks for values one by one: of nodes that can only be written it has no picture."""
+    stock = pytest.importorskip("pythonoscquery.osc_query_client", reason="python-oscquery is missing: pip install segue[dev]")
+    zeroconf = pytest.importorskip("zeroconf")
+    values = {spec.address.format(deck=2): spec.args[0] for spec in SPECS if spec.kind is Kind.VALUE}
+
+    async def talk(house: House) -> None:
+        house.values.update({address: (arg.default,) for address, arg in values.items()})
+        kind = "_oscjson._tcp.local."
+        about = zeroconf.ServiceInfo(kind, f"x.{kind}", parsed_addresses=["127.0.0.1"], port=house.door.port)
+        client = stock.OSCQueryClient(about)
+        info = await asyncio.to_thread(client.get_host_info)
+        assert (info.name, info.osc_port, info.osc_transport) == ("segue", house.door.port, "UDP")
+        for address, arg in values.items():
+            node = await asyncio.to_thread(client.query_node, address)
+            found = {attribute.name: value for attribute, value in node.attributes.items()}
+            assert (found["FULL_PATH"], found["VALUE"], found["ACCESS"]) == (address, [arg.default], 3)
+        assert await asyncio.to_thread(client.query_node, "/segue/nothing") is None
+
+    run(talk)
+
+
 def test_listen_tells_the_value_at_once_and_every_change_until_ignore():
     async def talk(house: House) -> None:
         async with connect(house.url) as socket:
