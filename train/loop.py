@@ -74,45 +74,67 @@ def train(run: Run, name: str, plan: Plan, steps: int, every: Sequence[Every] = 
     path = plan.out / f"{name}.pt"
     if plan.resume:
         resume(run, path)
-    board = Board(plan.out, name, plan.board) if parallel.rank() == 0 else None
+    teller = _Teller(run, name, plan, steps)
     try:
-        _steps(run, path, plan, steps, every, board)
+        _advance(run, path, plan, steps, every, teller)
     finally:
-        if board:
-            board.close()
+        teller.close()
     save(run, path)
     return path
 
 
-def _steps(run: Run, path: Path, plan: Plan, steps: int, every: Sequence[Every], board: Board | None) -> None:
-    means: dict[str, float] = {}
+def _advance(run: Run, path: Path, plan: Plan, steps: int, every: Sequence[Every], teller: _Teller) -> None:
     last = saved = begun = time.monotonic()
-    first, bad = run.step, 0
     while run.step < steps and run.seconds < plan.minutes * 60:
         paused = _paused(plan.pause_file)
         last, begun = last + paused, begun + paused
         figures = run.advance(progress(run, steps, plan.minutes))
-        bad = 0 if math.isfinite(figures["loss"]) else bad + 1
-        if parallel.largest(bad) >= WORST:
-            raise RuntimeError(f"the loss was not finite for {WORST} steps; lower `rate`, or choose `precision: bf16`")
-        for key, value in figures.items():
-            means[key] = value if not math.isfinite(means.get(key, math.nan)) else means[key] + SMOOTHING * (value - means[key])
         now = time.monotonic()
         run.seconds, last = parallel.largest(run.seconds + now - last), now
-        if board and run.step % plan.report_steps == 0:
-            board.tell(run.step, figures | {"seconds": run.seconds})
-            pace = (run.step - first) / max(1e-9, now - begun)
-            _say(f"step {run.step}  {_text(means)}  {pace:.2f} steps/s  {_minutes_left(run, steps, plan.minutes):.1f} min left")
+        teller.hear(run, figures)
         for item in every:
             if item.steps and run.step % item.steps == 0:
-                said = item.do(run.step)
-                if board and said:
-                    _say(f"step {run.step}  {said}")
+                teller.say(f"step {run.step}  {item.do(run.step)}")
         if parallel.largest(float(now - begun > plan.session * 60)):
             return
         if parallel.largest(float(now - saved > plan.save_seconds)):
             save(run, path)
             saved = time.monotonic()
+
+
+class _Teller:
+    """What the first process says of a run: smoothed figures, pace, time left. All processes notice where there is no hope."""
+
+    def __init__(self, run: Run, name: str, plan: Plan, steps: int) -> None:
+        self._plan, self._steps = plan, steps
+        self._board = Board(plan.out, name, plan.board) if parallel.rank() == 0 else None
+        self._means: dict[str, float] = {}
+        self._first, self._seconds, self._bad = run.step, run.seconds, 0
+
+    def hear(self, run: Run, figures: dict[str, float]) -> None:
+        """The figures of a step. Raises RuntimeError after WORST steps whose loss is not finite."""
+        self._bad = 0 if math.isfinite(figures["loss"]) else self._bad + 1
+        if parallel.largest(self._bad) >= WORST:
+            raise RuntimeError(f"the loss was not finite for {WORST} steps; lower `rate`, or choose `precision: bf16`")
+        for key, value in figures.items():
+            old = self._means.get(key, math.nan)
+            self._means[key] = old + SMOOTHING * (value - old) if math.isfinite(old) else value
+        if self._board and run.step % self._plan.report_steps == 0:
+            self._board.tell(run.step, figures | {"seconds": run.seconds})
+            text = "  ".join(f"{key} {value:.4f}" for key, value in sorted(self._means.items()))
+            pace = (run.step - self._first) / max(1e-9, run.seconds - self._seconds)
+            left = _minutes_left(run, self._steps, self._plan.minutes)
+            self.say(f"step {run.step}  {text}  {pace:.2f} steps/s  {left:.1f} min left")
+
+    def say(self, line: str) -> None:
+        """A line on standard error, from the first process alone."""
+        if self._board:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing more is told."""
+        if self._board:
+            self._board.close()
 
 
 def progress(run: Run, steps: int, minutes: float) -> float:
@@ -147,14 +169,6 @@ def _paused(pause_file: Path | None) -> float:
 
 def _minutes_left(run: Run, steps: int, minutes: float) -> float:
     return min(minutes - run.seconds / 60, (steps - run.step) * run.seconds / run.step / 60)
-
-
-def _text(means: dict[str, float]) -> str:
-    return "  ".join(f"{key} {value:.4f}" for key, value in sorted(means.items()))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
