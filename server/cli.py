@@ -36,7 +36,8 @@ COMMANDS: Table = {
     "models": ("list the models at hand", "segue.server.lists:run_models"),
     "doctor": ("check what this machine has and lacks", "segue.server.doctor"),
     "train": ("train a model of your own", "train"),
-    "evaluate": ("judge a model against baselines", "segue.train.evaluate"),
+    "export": ("write a model for other runtimes", "export"),
+    "evaluate": ("judge a model against baselines, bounds and the truth", "evaluate"),
     "bench": ("time the model's parts and whole takes (engine), or run another measurement", "bench"),
 }
 TRAIN: Table = {
@@ -51,6 +52,15 @@ TRAIN: Table = {
     "overfit": ("fit a model of any family to one clip, to see what it can hold", "segue.train.overfit"),
     "pack": ("put codec and generator into one model file", "segue.train.pack"),
     "gpu": ("train a whole model in a bounded time from pieces of data, for a machine that is lent", "segue.train.gpu"),
+}
+EVALUATE: Table = {
+    "continuations": ("compare continuations with what was really played", "segue.train.evaluate"),
+    "table": ("every task of the paper's 4.3 in the form of its Table 1, resumable", "segue.train.table"),
+    "report": ("turn stored rows into the tables and pictures of a Markdown file", "segue.train.report"),
+    "validate": ("show that FAD and KLD know better from worse", "segue.train.metrics.validate"),
+}
+EXPORT: Table = {
+    "onnx": ("write codec, denoiser and guidance gradient as ONNX files", "segue.train.export_onnx"),
 }
 EXTRAS = {
     "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link",
@@ -81,8 +91,14 @@ def bench_programs() -> dict[str, tuple[str, str]]:
     return programs
 
 
-DEFAULTS = {"bench": "engine"}  # `segue bench --model NAME` is `segue bench engine --model NAME`
-GROUPS: Mapping[str, Callable[[], Table]] = {"train": lambda: TRAIN, "bench": bench_programs}
+# `segue bench --model NAME` is `segue bench engine --model NAME`
+DEFAULTS = {"bench": "engine", "evaluate": "continuations"}
+GROUPS: Mapping[str, Callable[[], Table]] = {
+    "train": lambda: TRAIN,
+    "bench": bench_programs,
+    "evaluate": lambda: EVALUATE,
+    "export": lambda: EXPORT,
+}
 
 
 def overview(prog: str, doc: str, commands: Table) -> str:
