@@ -39,6 +39,7 @@ from segue.server.state import World
 from segue.server.sync.beats import Beats
 from segue.server.sync.listening import Listening
 from segue.server.sync.sources import Sources
+from segue.server.upcoming import Upcoming
 from segue.server.waveform import Waveforms
 from segue.server.worker import ProcessWorker
 
@@ -75,6 +76,7 @@ class Control:
         self._conductor.on_quit = self.stop
         self._conductor.door_stats = self._door.stats
         self._waveforms = Waveforms(segment, world, self._events)
+        self._upcoming = Upcoming(segment, world, self._events)
         self._conductor.on_watch = self._waveforms.show
         self._surface: Surface | None = None
         self._open_web(segment.decks)
@@ -217,6 +219,7 @@ class Control:
                 self._events.meters(f"{ROOT}/deck/{deck}/meters", *levels(self._segment, deck))
             self._events.tick()
             self._waveforms.tick()
+            self._upcoming.tick()
             self._log.spell(LOG_LINES)
             if loop.time() >= save_at:
                 save_at = loop.time() + SAVE_S

@@ -187,6 +187,17 @@ def test_keys_play(stage: Stage) -> None:
     assert not [address for address, _ in stage.commands()[before:] if address.startswith("/segue/deck")]
 
 
+def test_what_is_next_is_counted_down(stage: Stage) -> None:
+    stage.client.deck(1).stop()
+    stage.client.deck(1).continue_(beats=2, quant="4bar")
+    seen: set[str] = set()
+    shown = "return document.querySelector('[aria-label=\"deck 1 next\"]').value"
+    patient(lambda: seen.add(stage.page.execute_script(shown)) or len([one for one in seen if one]) >= 3, "three beats counted")
+    assert all(one.startswith("then continue in ") for one in seen if one)
+    stage.client.deck(1).cancel()
+    stage.until("return document.querySelector('[aria-label=\"deck 1 next\"]').value === ''")
+
+
 def test_a_failure_is_read_in_the_log(stage: Stage) -> None:
     field = stage.page.find_elements("css selector", 'input[type="text"]')[0]
     field.clear()

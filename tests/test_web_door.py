@@ -301,7 +301,7 @@ def test_two_hundred_clients_and_no_more_than_there_is_room_for():
 
 def test_a_reader_that_does_not_read_is_let_go():
     async def talk(house: House) -> None:
-        async with connect(house.url, max_queue=1) as socket:
+        async with connect(house.url, max_queue=1, close_timeout=0.2) as socket:
             await socket.send(encode(f"{ROOT}/ping"))
             await heard(socket)
             route = house.commands[-1].sender

@@ -228,7 +228,7 @@ const SAYS = {
 };
 const DECK_SAYS = {
   state: (deck, [state]) => { deck.state.value = { slot_a: "take", slot_b: "take" }[state] ?? state; deck.state.dataset.state = deck.state.value; },
-  next: (deck, [verb, beats]) => { deck.next.value = verb ? `then ${verb} in ${beats.toFixed(0)} beats` : ""; },
+  next: (deck, [verb, beats]) => { deck.next.value = verb ? `then ${verb} in ${Math.ceil(beats - 0.001)}` : ""; },
   file: (deck, [path, seconds]) => { deck.file.value = `${path.split("/").pop()} · ${seconds.toFixed(0)} s`; },
   meters: (deck, [inPeak, , outPeak]) => { meter(deck.meters[0], inPeak); meter(deck.meters[1], outPeak); },
   wave: (deck, [frame, column, bytes]) => {
