@@ -25,6 +25,18 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What is left of a recording.
+
+    known: `[T]` bool, frames whose latents in x_bar are right. A, y: a measurement of the window and its outcome, or None.
+    """
+
+    known: Tensor
+    A: Callable[[Tensor], Tensor] | None = None
+    y: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Sources:
     """The latents that a task is made from.
 
@@ -32,7 +44,7 @@ class Sources:
     left, right: C_L and C_R, frames of context at either end; left + right < T.
     embedder, style: guidance by an embedding: the map, and the latents `[B, C, T']` whose embedding is wanted.
     classifier, classes: guidance by a classifier: A(x)_i = p(c_i | x) `[B, m]`, and the wanted y `[B, m]` in [0, 1], NaN for
-    classes that do not matter.
+    classes that do not matter. measured: for restoration.
     """
 
     x_bar: Tensor
@@ -42,6 +54,7 @@ class Sources:
     style: Tensor | None = None
     classifier: Callable[[Tensor], Tensor] | None = None
     classes: Tensor | None = None
+    measured: Measured | None = None
 
     def __post_init__(self) -> None:
         frames = self.x_bar.shape[-1]
@@ -69,8 +82,9 @@ class Sources:
 class Task:
     """One row of Table 2.
 
-    make(sources, z, **parameters) is the row itself. needs: which of left, middle, middle_right, right, style, classes it
-    must have; also: which it takes where they are there. wraps: the new part leads back to the beginning of its phrase.
+    make(sources, z, **parameters) is the row itself. needs: which of left, middle, middle_right, right, style, classes,
+    measured it must have; also: which it takes where they are there. wraps: the new part leads back to the beginning of its
+    phrase.
     """
 
     name: str

@@ -6,7 +6,7 @@ from segue.engine.registry import Registry, load
 from segue.engine.task import Task
 
 GROUP = "segue.tasks"
-NAMES = ("generate", "continuation", "infill", "regenerate", "renoise", "transition", "loop", "style", "classify")
+NAMES = ("generate", "continuation", "infill", "regenerate", "renoise", "transition", "loop", "style", "classify", "restore")
 BUILT_IN = {name: f"segue.engine.tasks.{name}:TASK" for name in NAMES}
 
 

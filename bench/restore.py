@@ -1,0 +1,205 @@
+"""Whether restoration restores: real clips damaged on purpose, restored, and compared with the truth where they were damaged.
+
+Two figures for the part that was lost, each beside doing nothing: its signal-to-noise ratio in dB (0 for silence), and the
+log-spectral distance in dB, which asks for the right spectrum but not for the right phases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segue.engine.checkpoint import load
+from segue.engine.compose import gain_to
+from segue.engine.damage import KINDS, Clip, Damage, Gaps, LowPass
+from segue.engine.models.spec import Model
+from segue.engine.restoration import Repair, Restorer
+from segue.engine.seam import carried_on
+from segue.train.bootstrap import interval
+from segue.train.evaluate import draw_clips
+from segue.train.yamnet import data_folder
+
+Audio: TypeAlias = NDArray[np.float32]
+Values: TypeAlias = NDArray[np.float64]
+
+CUTOFF = 4000.0
+CLIP_SHARE = 0.25  # of the peak
+GAP_S, GAP_EVERY_S = 0.2, 1.5
+FLOOR_DB = -80.0  # under a clip's loudest bin, where a spectrum counts as empty
+WINDOW = 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. difference: from doing nothing, on the same clips, with its 95 % interval."""
+
+    task: str
+    kind: str
+    system: str
+    steps: int
+    T: float
+    weight: float
+    metric: str
+    value: float
+    spread: float
+    n: int
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+def damage_of(kind: str, audio: Audio, rate: int) -> Damage:
+    """A loss of that kind, of a size that is plainly heard."""
+    if kind == "lowpass":
+        return LowPass(CUTOFF, rate)
+    if kind == "declip":
+        return Clip(CLIP_SHARE * float(np.abs(audio).max()))
+    every, gap = round(GAP_EVERY_S * rate), round(GAP_S * rate)
+    return Gaps(tuple((a, a + gap) for a in range(every, audio.shape[1] - every, every)))
+
+
+def lost(kind: str, damage: Damage, truth: Audio, rate: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
+    """What was lost: samples `[n]`, frames of a spectrum and whether only bins above the cut-off count."""
+    n = truth.shape[1]
+    samples = np.ones(n, np.bool_)
+    if isinstance(damage, Clip):
+        samples = (np.abs(truth) > damage.level).any(axis=0)
+    elif isinstance(damage, Gaps):
+        samples = ~damage.kept(n)
+    frames = samples[: n // WINDOW * WINDOW].reshape(-1, WINDOW).any(axis=1)
+    return samples, frames, kind == "lowpass"
+
+
+def snr(truth: Audio, made: Audio, damage: Damage, where: NDArray[np.bool_], above: bool) -> float:
+    """dB, of the lost samples, or of the lost band."""
+    if above:
+        truth, made = (part - damage(torch.from_numpy(np.ascontiguousarray(part))).numpy() for part in (truth, made))
+    noise = np.square(truth - made)[:, where].sum(dtype=np.float64)
+    return float(10 * np.log10(np.square(truth)[:, where].sum(dtype=np.float64) / max(noise, 1e-20)))
+
+
+def spectral_distance(truth: Audio, made: Audio, where: NDArray[np.bool_], rate: int, above: bool) -> float:
+    """Mean over frames of the root mean square difference of two log spectra, dB, over what was lost."""
+    spectra = [np.abs(np.fft.rfft(_frames(part) * np.hanning(WINDOW), axis=-1)) for part in (truth, made)]
+    least = spectra[0].max() * 10 ** (FLOOR_DB / 20)
+    a, b = (20 * np.log10(np.maximum(s, least)) for s in spectra)
+    first = round(1.1 * CUTOFF * WINDOW / rate) if above else 1
+    difference = np.square(a - b)[:, where, first:]
+    return float(np.sqrt(difference.mean(axis=-1)).mean())
+
+
+def _frames(audio: Audio) -> Audio:
+    return audio[:, : audio.shape[1] // WINDOW * WINDOW].reshape(2, -1, WINDOW)
+
+
+def carried(y: Audio, damage: Gaps) -> Audio:
+    """The baseline for gaps: each carried on by linear prediction from before, fading into one from after."""
+    out = y.copy()
+    for a, b in damage.spans:
+        ramp = np.linspace(0, 1, b - a, dtype=np.float32)
+        after = carried_on(np.ascontiguousarray(y[:, b : b + 8192][:, ::-1]), b - a)[:, ::-1]
+        out[:, a:b] = (1 - ramp) * carried_on(y[:, max(0, a - 8192) : a], b - a) + ramp * after
+    return out
+
+
+def restored(model: Model, y: Audio, repair: Repair) -> Audio:
+    """The clip through the restorer."""
+
+    def read(first: int, n: int) -> Audio:
+        out = np.zeros((2, n), np.float32)
+        part = y[:, first : first + n]
+        out[:, : part.shape[1]] = part
+        return out
+
+    return np.concatenate(list(Restorer(model).pieces(read, y.shape[1], repair)), axis=1)
+
+
+def played(model: Model, kind: str, clips: Sequence[Audio], repair: Repair) -> Iterator[tuple[str, str, Values]]:
+    """(system, metric, values) over the clips."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for number, truth in enumerate(clips):
+        damage = damage_of(kind, truth, model.rate)
+        y = damage(torch.from_numpy(truth)).numpy()
+        how = replace(repair, damage=damage, gain=gain_to(model.spec.reference_lufs, [y], model.rate), seed=number)
+        began = time.perf_counter()
+        made = {"nothing": y, "restored": restored(model, y, how)}
+        seconds = time.perf_counter() - began
+        if isinstance(damage, Gaps):
+            made["linear prediction"] = carried(y, damage)
+        if isinstance(damage, Clip):
+            made["without the model"] = damage.mend(y, y)
+        samples, frames, above = lost(kind, damage, truth, model.rate)
+        for system, audio in made.items():
+            found.setdefault((system, "snr_lost_db"), []).append(snr(truth, audio, damage, samples, above))
+            found.setdefault((system, "lsd_lost_db"), []).append(spectral_distance(truth, audio, frames, model.rate, above))
+        found.setdefault(("restored", "rtf"), []).append(seconds * model.rate / truth.shape[1])
+        print(f"bench restore: {kind}, clip {number + 1} of {len(clips)}", file=sys.stderr, flush=True)
+    for (system, metric), values in found.items():
+        yield system, metric, np.array(values)
+
+
+def rows(kind: str, repair: Repair, found: Sequence[tuple[str, str, Values]]) -> Iterator[Row]:
+    """Means, spreads, and differences from doing nothing."""
+    nothing = {metric: values for system, metric, values in found if system == "nothing"}
+    for system, metric, values in found:
+        apart = values - nothing[metric] if metric in nothing and system != "nothing" else None
+        mean = None if apart is None else float(apart.mean())
+        low_high = None if apart is None else interval(apart)
+        settings = (repair.steps, repair.T, repair.weight)
+        yield Row(
+            "restore", kind, system, *settings, metric, float(values.mean()), float(values.std()), len(values), mean, low_high
+        )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `segue bench restore`."""
+    parser.add_argument("--model", default="live")
+    parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ (default: SEGUE_DATA)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--clips", type=int, default=18)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each clip")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--T", type=float, nargs="+", default=[0.7], help="levels to start from")
+    parser.add_argument("--weights", type=float, nargs="+", default=[1.0], help="of the measurement's loss; 0 is unguided")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: Any) -> int:
+    """`segue bench restore`: 0, or 2 with one line where model or data are missing."""
+    torch.set_flush_denormal(True)
+    try:
+        model = load(args.model)
+        window = round(args.seconds * model.rate)
+        drawn = draw_clips((args.data or data_folder()) / "eval", args.clips, window, window // 2, model.rate)
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    made: list[Row] = []
+    for kind in args.kinds:
+        for T in args.T:
+            for weight in args.weights if kind != "gaps" else [0.0]:
+                repair = Repair(LowPass(CUTOFF, model.rate), T=T, weight=weight, steps=args.steps)
+                for row in rows(kind, repair, list(played(model, kind, [clip.audio for clip in drawn], repair))):
+                    made.append(row)
+                    print(line(row), file=sys.stderr if args.json else sys.stdout, flush=True)
+    if args.json:
+        print(json.dumps({"model": args.model, "rows": [asdict(row) for row in made]}))
+    return 0
+
+
+def line(row: Row) -> str:
+    """A row as text."""
+    how = f"T {row.T:g}, weight {row.weight:g}"
+    words = f"{row.kind:8} {row.system:18} {how:18} {row.metric:12} {row.value:8.3f} +- {row.spread:.3f}"
+    if row.difference is None or row.interval is None:
+        return words
+    return f"{words}   {row.difference:+.3f} [{row.interval[0]:+.3f}, {row.interval[1]:+.3f}]"
