@@ -18,7 +18,7 @@ class Board:
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._events = SummaryWriter(folder / "board" / name)  # type: ignore[no-untyped-call]
+            self._events = SummaryWriter(folder / "board" / name)
 
     def tell(self, step: int, figures: Mapping[str, float]) -> None:
         """The figures of a step."""

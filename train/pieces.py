@@ -28,7 +28,7 @@ ENTRIES = "entries.json"
 def cut(path: Path, out: Path, limit_mb: float = OUT_MB) -> list[Path]:
     """Copy a file into `out` as NAME.000, NAME.001, ... of at most `limit_mb`, and the list of them. Returns what was written."""
     out.mkdir(parents=True, exist_ok=True)
-    names, total = [], hashlib.sha256()
+    names, total = list[str](), hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(int(limit_mb * MEGABYTE)):
             names.append(f"{path.name}.{len(names):03d}")
@@ -63,7 +63,7 @@ def stage(prepared: Path, out: Path, limit_mb: float) -> Iterator[Path]:
         place = out / f"piece-{number:03d}"
         place.mkdir(parents=True, exist_ok=True)
         file = place / f"{entry.name}.opus"
-        write_opus(file, open_entry(prepared, entry).astype(np.float32) / 32767)
+        write_opus(file, np.asarray(open_entry(prepared, entry) / 32767, dtype=np.float32))
         size, told = size + file.stat().st_size, [*told, entry]
         (place / ENTRIES).write_text(json.dumps([asdict(e) for e in told]))
         if size > limit_mb * MEGABYTE * 0.9:
