@@ -135,7 +135,8 @@ def grid(z: Tensor, frames: int) -> Tensor:
     """`[n, C, frames]`: z `[C, T]` cut into windows end to end. Raises ValueError where there is not one."""
     if z.shape[1] < frames:
         raise ValueError(f"clip: got {z.shape[1]} frames, one window has {frames}; give a longer clip")
-    return z[:, : z.shape[1] // frames * frames].unflatten(1, (-1, frames)).transpose(0, 1).contiguous()
+    windows: Tensor = z[:, : z.shape[1] // frames * frames].unflatten(1, (-1, frames))
+    return windows.transpose(0, 1).contiguous()
 
 
 def fit(module: nn.Module, steps: int, rate: float, loss_of: Step, what: str, say: Callable[[str], None]) -> list[float]:

@@ -119,7 +119,8 @@ def skewed(by_distance: Tensor) -> Tensor:
     """
     frames = by_distance.shape[-2]
     flat = F.pad(by_distance, (0, 1)).flatten(-2)[..., frames - 1 : frames - 1 + frames * (2 * frames - 1)]
-    return flat.unflatten(-1, (frames, 2 * frames - 1))[..., :frames]
+    rows: Tensor = flat.unflatten(-1, (frames, 2 * frames - 1))
+    return rows[..., :frames]
 
 
 def places(h: Tensor) -> Tensor:

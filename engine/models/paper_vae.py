@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from segue.engine.models.vae import NARROW_POSTERIOR, Block, check_audio, check_latents
 
 LAYERS = 8
-STRIDE = 2 ** (LAYERS - 1)
+STRIDE = 1 << (LAYERS - 1)
 OPENING = 7  # samples of the convolutions between audio and the first and last features
 
 
@@ -41,7 +41,7 @@ class PaperVaeSpec:
 
     def width_at(self, halvings: int) -> int:
         """Channels where the rate was halved so often."""
-        return min(self.widest, self.width * 2**halvings)
+        return min(self.widest, self.width << halvings)
 
 
 class PaperEncoder(nn.Module):
@@ -163,14 +163,14 @@ class PaperVae(nn.Module):
         Layer 1 and 2 reach kernel // 2 latent frames, each further one half as far; one more where a pair straddles.
         """
         reach = self.spec.kernel // 2
-        samples = reach * STRIDE + sum(reach * 2**i for i in range(1, LAYERS)) + OPENING // 2
+        samples = reach * STRIDE + sum(reach << i for i in range(1, LAYERS)) + OPENING // 2
         return 1 + math.ceil(samples / STRIDE)
 
     @property
     def encoder_receptive_frames(self) -> int:
         """Latent frames of audio on each side that a latent frame depends on."""
         reach = self.spec.kernel // 2
-        samples = OPENING // 2 + reach + sum(reach * 2**i for i in range(LAYERS - 1))
+        samples = OPENING // 2 + reach + sum(reach << i for i in range(LAYERS - 1))
         return 1 + math.ceil(samples / STRIDE)
 
     def encode(self, audio: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class UnetSpec:
     @property
     def multiple(self) -> int:
         """Frames that the lowest rate needs one of."""
-        return 2 ** (len(self.multipliers) - 1)
+        return 1 << (len(self.multipliers) - 1)
 
 
 class Unet1d(Differentiable):
@@ -93,11 +93,11 @@ class Unet1d(Differentiable):
         h = self.first(F.pad(x_t, (0, -frames % self.spec.multiple), mode="replicate"))
         passed = [h]
         for stages in self.downs:
-            h = self._down(h, c, list(stages), passed)
+            h = self._down(h, c, _parts(stages), passed)
         for stage in self.middle:
             h = stage(h, c)
         for stages in self.ups:
-            *blocks, grow = stages
+            *blocks, grow = _parts(stages)
             for block in blocks:
                 h = block(torch.cat((h, passed.pop()), dim=1), c)
             h = grow(h)
@@ -199,6 +199,11 @@ class Grow(nn.Module):
         """`[B, C, T]` to `[B, C, 2 T]`."""
         out: Tensor = self.conv(h.repeat_interleave(2, dim=-1))
         return out
+
+
+def _parts(stages: nn.Module) -> list[nn.Module]:
+    assert isinstance(stages, nn.ModuleList)
+    return list(stages)
 
 
 def _zero(layer: nn.Conv1d) -> nn.Conv1d:
