@@ -50,7 +50,8 @@ class LowPass:
         """The band below, by one transform of the whole span."""
         edge = min(round(RING_S * self.rate), x.shape[-1] - 1)
         spectrum = torch.fft.rfft(F.pad(x, (edge, edge), mode="reflect"))
-        return torch.fft.irfft(spectrum * self._response(spectrum.shape[-1]).to(x), n=x.shape[-1] + 2 * edge)[..., edge : edge + x.shape[-1]]
+        passed = spectrum * self._response(spectrum.shape[-1]).to(x)
+        return torch.fft.irfft(passed, n=x.shape[-1] + 2 * edge)[..., edge : edge + x.shape[-1]]
 
     def _response(self, bins: int) -> Tensor:
         place = torch.linspace(0, self.rate / 2, bins) / self.cutoff
