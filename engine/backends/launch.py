@@ -1,0 +1,141 @@
+"""A whole take as one function of tensors, from the audio of a window to new audio: what a CUDA graph captures as one launch.
+
+Tasks that measure latent frames (generate, continuation, infill, regenerate, transition, loop) differ in their tensors alone, so
+a batch may hold a different one in each item. The number of steps, the length and what is decoded are fixed; nothing inside
+waits for the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segue.engine.backends.graphs import codec_module, network
+from segue.engine.models.spec import Model
+from segue.engine.paper import alpha, eps_hat, over, sigma, x_0_hat
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a batch of takes is made from.
+
+    audio: `[B, 2, (reach + T + reach) * hop]` at the model's loudness, whatever where nothing is known. z: noise `[B, C, T]`.
+    measured: `[B, T]` bool, A's rows. clean: those held at level 0. k: `[B]`, x_T = k z + (1 - k) x_bar where not measured, 1
+    for noise alone. levels: `[B, N + 1]`, falling to 0. xi: `[B]`, as applied.
+    """
+
+    audio: Tensor
+    z: Tensor
+    measured: Tensor
+    clean: Tensor
+    k: Tensor
+    levels: Tensor
+    xi: Tensor
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them, in order."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def moved(self, device: str) -> Takes:
+        """The same on another device."""
+        return Takes(*(tensor.to(device, non_blocking=True) for tensor in self.tensors()))
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Runs takes on a model. first, last: the latent frames that will sound. guided: through A(x_0_hat), but for the last step.
+
+    Raises ValueError at once for a model with carried channels, whose search no graph of fixed shape holds.
+    """
+
+    model: Model
+    first: int
+    last: int
+    guided: bool = False
+
+    def __post_init__(self) -> None:
+        if getattr(self.model.spec.denoiser, "carried", 0):
+            raise ValueError(f"launch: {self.model.name} carries channels on from its context, which is a search; use the engine")
+
+    @property
+    def reach(self) -> int:
+        """Frames of audio that the encoder is given on each side of the window."""
+        codec = codec_module(self.model)
+        return int(getattr(codec, "encoder_receptive_frames", self.model.codec.receptive_frames))
+
+    def __call__(self, takes: Takes) -> Tensor:
+        """New audio `[B, 2, (last - first) * hop]`."""
+        codec: Any = codec_module(self.model)
+        frames = takes.z.shape[-1]
+        with torch.no_grad():
+            x_bar = codec.encode(takes.audio)[..., self.reach : self.reach + frames]
+            x_0 = self.solved(takes, x_bar)
+            around = codec.receptive_frames
+            begin, end = max(0, self.first - around), min(frames, self.last + around)
+            audio: Tensor = codec.decode(x_0[..., begin:end], begin)
+        return audio[..., (self.first - begin) * codec.hop : (self.last - begin) * codec.hop]
+
+    def solved(self, takes: Takes, x_bar: Tensor) -> Tensor:
+        """Algorithm 2 with guidance on x_0_hat and the consistency step, item by item the samplers' own."""
+        measured, k = takes.measured[:, None], takes.k[:, None, None]
+        x_t = torch.where(measured, x_bar, k * takes.z + (1 - k) * x_bar)
+        steps = takes.levels.shape[1] - 1
+        for i in range(steps):
+            t, s = (takes.levels[:, j, None] * ~takes.clean for j in (i, i + 1))
+            guided = self.guided and i < steps - 1
+            v, grad = self._guided(x_t, t, x_bar, takes.measured & ~takes.clean) if guided else self._free(x_t, t)
+            x_0 = x_0_hat(x_t, v, t)
+            eps = eps_hat(x_t, v, t)
+            eps = eps - takes.xi[:, None, None] * sigma(over(t, x_t)) * grad
+            x_t = torch.where(measured, x_bar, alpha(over(s, x_t)) * x_0 + sigma(over(s, x_t)) * eps)
+        return x_t
+
+    def _free(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        return network(self.model)(x_t, self._levels(t)), torch.zeros_like(x_t)
+
+    def _guided(self, x_t: Tensor, t: Tensor, y: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """v, and the gradient of ||A(x_0_hat) - y||_1 by x_t: where frames are clean A is met and adds nothing."""
+        with torch.enable_grad():
+            x = x_t.detach().requires_grad_()
+            v = network(self.model)(x, self._levels(t))
+            distance = ((x_0_hat(x, v, t) - y) * measured[:, None]).abs().sum()
+            (grad,) = torch.autograd.grad(distance, x)
+        return v.detach(), grad
+
+    def _levels(self, t: Tensor) -> Tensor:
+        return t if self.model.denoiser.per_frame_t else t[:, -1]
+
+
+def captured(launch: Launch, example: Takes, device: str = "cuda") -> Callable[[Takes], Tensor]:
+    """The launch as one CUDA graph for takes of the example's shapes: pinned copies in and out around it, on one stream.
+
+    The result is in host memory when the call returns; the next call overwrites it.
+    """
+    static = example.moved(device)
+    pinned = [tensor.cpu().pin_memory() for tensor in example.tensors()]
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):  # libraries choose and allocate before anything is captured
+            launch(static)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for there, here in zip(static.tensors(), pinned, strict=True):
+            there.copy_(here, non_blocking=True)
+        made = launch(static)
+        out = torch.empty(made.shape, dtype=made.dtype, pin_memory=True)
+        out.copy_(made, non_blocking=True)
+
+    def run(takes: Takes) -> Tensor:
+        for here, tensor in zip(pinned, takes.tensors(), strict=True):
+            here.copy_(tensor)
+        graph.replay()
+        torch.cuda.current_stream().synchronize()
+        return out
+
+    return run
