@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segue.train.metrics.degrade import blocks_reversed, low_passed, noisy, pure_noise
 from segue.train.metrics.divergence import kld_of_sets
 from segue.train.metrics.ears import Embedder, embedder_of, hear
-from segue.train.metrics.frechet import at_infinity, excess, frechet, halves, principal
+from segue.train.metrics.frechet import _weighted, at_infinity, excess, frechet, halves, principal
 from segue.train.metrics.realism import manifold, precision, recall
 from segue.train.metrics.seams import beat_offset, flux_z, phase_coherence, tempo, tempo_drift
 from segue.train.metrics.spectral import band_distances, over_time, roughness
@@ -78,6 +78,13 @@ def test_excess_is_zero_for_truth_one_for_the_codec_and_between_between() -> Non
     assert low < value < high
     assert value == pytest.approx(0.5, abs=0.15)
     assert excess(reference, truth, codec, half) == (value, low, high)
+
+
+def test_weighted_distances_are_those_of_the_repeated_takes() -> None:
+    fixed, made = gaussian(1, 60, dim=5), gaussian(2, 60, 0.3, dim=5).reshape(20, 3, 5)
+    times = np.random.default_rng(3).multinomial(20, np.full(20, 1 / 20), 4)
+    wanted = [frechet(fixed, np.repeat(made, row, axis=0).reshape(-1, 5)) for row in times]
+    np.testing.assert_allclose(_weighted(fixed, made, times), wanted, rtol=1e-6)
 
 
 def test_principal_axes_are_those_of_the_greatest_spread() -> None:

@@ -81,18 +81,32 @@ def excess(reference: Values, truth: Values, codec: Values, made: Values, seed: 
     Takes `[n, P, dim]`, the three last paired: one index of the bootstrap draws the same clips of each. Distances are taken
     in the reference's first principal axes, the floor is the true audio's distance. NaN where the codec is at the floor.
     """
-    project = principal(reference.reshape(-1, reference.shape[-1]))
-    fixed, parts = project(reference), [project(part) for part in (truth, codec, made)]
-    flat = fixed.reshape(-1, fixed.shape[-1])
-
-    def ratio(index: NDArray[np.integer[Any]]) -> float:
-        floor, upper, found = (frechet(flat, part[index].reshape(-1, part.shape[-1])) for part in parts)
-        return (found - floor) / (upper - floor) if upper > floor else float("nan")
-
-    rng, count = np.random.default_rng(seed), len(made)
-    drawn = [ratio(rng.integers(0, count, count)) for _ in range(DRAWS)]
-    known = np.array([value for value in drawn if np.isfinite(value)])
+    project, count = principal(reference.reshape(-1, reference.shape[-1])), len(made)
+    fixed = project(reference.reshape(-1, reference.shape[-1]))
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), DRAWS)
+    times = np.concatenate([np.ones((1, count)), drawn])  # the first row is the sample itself
+    floor, upper, found = (_weighted(fixed, project(part), times) for part in (truth, codec, made))
+    ratio = np.where(upper > floor, (found - floor) / np.where(upper > floor, upper - floor, 1), np.nan)
+    known = ratio[1:][np.isfinite(ratio[1:])]
     if len(known) < DRAWS // 2:
         return float("nan"), float("nan"), float("nan")
     low, high = np.quantile(known, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return ratio(np.arange(count)), float(low), float(high)
+    return float(ratio[0]), float(low), float(high)
+
+
+def _weighted(fixed: Values, made: Values, times: Values) -> Values:
+    """`[draws]` distances of a set `[m, dims]` from takes `[n, P, dims]` taken as often as times `[draws, n]` says.
+
+    Sums of every take and of its outer products are formed once; with a^T a the fixed covariance the roots of the eigenvalues
+    of a S a^T are the singular values that `frechet` sums.
+    """
+    total = times.sum(axis=1) * made.shape[1]
+    mean = times @ made.sum(axis=1) / total[:, None]
+    products = np.einsum("npi,npj->nij", made, made)
+    square = np.tensordot(times, products, axes=1) / total[:, None, None]
+    covariance = (square - mean[:, :, None] * mean[:, None, :]) * (total / (total - 1))[:, None, None]
+    a = _root(fixed)
+    roots = np.sqrt(np.maximum(0, np.linalg.eigvalsh(a @ covariance @ a.T)))
+    between = np.square(mean - fixed.mean(axis=0)).sum(axis=1)
+    distance: Values = between + np.square(a).sum() + np.trace(covariance, axis1=1, axis2=2) - 2 * roots.sum(axis=1)
+    return distance

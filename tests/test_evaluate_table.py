@@ -1,0 +1,219 @@
+"""The stored evaluation: cases as 4.3 has them, runs that go on, the same numbers from any number of processes, tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from segue.train import report, store, table
+from segue.train.cases import CONTEXT_S, TASKS, WINDOW_S, Stretch, cases, draw, scored_length
+from segue.train.evaluate import Row
+from segue.train.store import Store, pieces
+from segue.train.systems import CODEC, FADE, FIXED, TRUTH, Way, ways
+
+RATE = 44_100
+NONE: Any = None  # an engine that a baseline does not look at
+
+
+def song(seed: int, seconds: float) -> Any:
+    """Tones and noise that change every half second, stereo `[n, 2]`."""
+    rng, time = np.random.default_rng(seed), np.arange(round(seconds * RATE)) / RATE
+    notes = 110 * 2 ** (rng.integers(0, 30, int(seconds * 2) + 1) / 12)
+    tone = 0.2 * np.sin(2 * np.pi * notes[(time * 2).astype(int)] * time) * np.exp(-2 * ((time * 2) % 1))
+    return np.stack([tone, 0.7 * tone + 0.01 * rng.standard_normal(len(tone))], axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "eval").mkdir()
+    for i in range(2):
+        soundfile.write(folder / "eval" / f"song{i}.wav", song(i, 16.0), RATE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn(data: Path) -> list[Stretch]:
+    return draw(data / "eval", 4, RATE)
+
+
+def test_stretches_are_the_same_again_loud_and_disjoint_in_time_from_their_reference(data: Path, drawn: list[Stretch]) -> None:
+    again = draw(data / "eval", 4, RATE)
+    assert [one.song for one in drawn] == ["song0", "song0", "song1", "song1"]
+    for one, other in zip(drawn, again, strict=True):
+        assert np.array_equal(one.audio, other.audio)
+        whole = soundfile.read(data / "eval" / f"{one.song}.wav", dtype="float32")[0].T
+        places = []
+        for part in (one.audio, one.reference):
+            hits = np.flatnonzero(np.abs(whole[1] - part[1, 0]) < 1e-6)
+            fits = [int(n) for n in hits if n + part.shape[1] <= whole.shape[1]]
+            places.append(next(n for n in fits if np.allclose(whole[:, n : n + 5000], part[:, :5000], atol=1e-6)))
+        assert abs(places[0] - places[1]) >= round(WINDOW_S * RATE)
+
+
+def test_no_audio_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="give --data"):
+        draw(tmp_path, 4, RATE)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_cases_put_the_parts_where_they_were(task: str, drawn: list[Stretch]) -> None:
+    for case, one in zip(cases(task, drawn, RATE), drawn, strict=True):
+        assert case.new == scored_length(task, RATE)
+        if task in ("continuation", "infill"):
+            parts = [part for part in (case.left, case.truth, case.right) if part is not None]
+            assert np.array_equal(np.concatenate(parts, axis=1), one.audio)
+        if case.left is not None:
+            assert case.left.shape[1] >= round(CONTEXT_S * RATE)
+        if task == "transition":
+            assert case.under is not None
+            assert np.array_equal(case.under[0], case.truth)
+            assert not np.array_equal(case.under[0], case.under[1])
+    with pytest.raises(ValueError, match="one of unconditional"):
+        cases("nothing", drawn, RATE)
+
+
+def test_baselines_are_what_they_say(drawn: list[Stretch]) -> None:
+    case = cases("transition", drawn, RATE)[0]
+    assert case.under is not None
+    assert case.left is not None
+    players = FIXED["transition"]
+    assert not players["silence"](NONE, case, 0).any()
+    assert np.array_equal(players[TRUTH](NONE, case, 0), case.truth)
+
+    class Rate:
+        sample_rate = RATE
+
+    repeated = players["repeat-last"](Rate(), case, 0)  # type: ignore[arg-type]
+    end = case.left[:, -min(case.new, case.left.shape[1]) :]
+    assert np.array_equal(repeated[:, : end.shape[1]], end)
+    for name, middle in (("linear crossfade", 0.5), (FADE, np.sqrt(0.5))):
+        faded = players[name](NONE, case, 0)
+        np.testing.assert_allclose(faded[:, 0], case.under[0][:, 0], atol=1e-4)
+        np.testing.assert_allclose(faded[:, -1], case.under[1][:, -1], atol=1e-4)
+        half = case.new // 2
+        np.testing.assert_allclose(faded[:, half], middle * (case.under[0] + case.under[1])[:, half], atol=1e-4)
+
+
+def test_ways_are_named_by_what_is_not_usual() -> None:
+    assert Way("infill").name == "ours infill ddim 4"
+    assert Way("regenerate", 8, "ddpm", "guided", 0.03, (("k", 0.5),)).name == "ours regenerate ddpm 8, k 0.5, guided, xi 0.03"
+    assert [way.task for way in ways("infill", 4, "ddim")] == ["infill", "regenerate", "renoise"]
+
+
+def test_a_store_keeps_pieces_and_refuses_another_plan(tmp_path: Path) -> None:
+    kept, parts = Store(tmp_path / "a", {"clips": 5}), pieces("infill", "ours, 4/8", 5, 2)
+    assert [(part.first, part.last) for part in parts] == [(0, 2), (2, 4), (4, 5)]
+    for part in parts:
+        assert not kept.has(part)
+        kept.put(part, {"x": np.arange(part.first, part.last)})
+    again = Store(tmp_path / "a", {"clips": 5})
+    assert all(again.has(part) for part in parts)
+    assert again.get(parts)["x"].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match="clips 5, asked is 6; name another folder"):
+        Store(tmp_path / "a", {"clips": 6})
+
+
+EARS = """
+import torch
+class Ears:
+    name, rate = "ears", 8000
+    def patches(self, audio):
+        cut = audio.unfold(-1, 4000, 4000)
+        return torch.stack([cut.std(-1), cut.diff(dim=-1).std(-1), cut.abs().amax(-1)], dim=-1)
+    def classes(self, patches):
+        return patches.mean(1).sigmoid()
+"""
+
+
+@pytest.fixture
+def options(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (tmp_path / "some_ears.py").write_text(EARS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # for the processes
+    monkeypatch.setattr(table, "EACH", 2)
+
+    def parsed(*more: str) -> Any:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--json", action="store_true")
+        table.add_arguments(parser)
+        words = ["--json", "--data", str(data), "--embedder", "some_ears:Ears", "--clips", "4", "--steps", "1", *more]
+        return parser.parse_args(words)
+
+    return parsed
+
+
+def numbers(text: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(text)["rows"]
+    return rows
+
+
+def test_a_run_goes_on_and_two_processes_find_what_one_finds(
+    options: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.set_num_threads(1)
+    one, two = ("--store", str(tmp_path / "one")), ("--store", str(tmp_path / "two"), "--processes", "2")
+    tasks = ("--tasks", "transition")
+    out = tmp_path / "rows.json"
+    assert table.run(options(*one, *tasks, "--out", str(out))) == 0
+    first = capsys.readouterr()
+    assert "16 of 16 pieces, 0 s left" in first.err
+    for file in sorted((tmp_path / "one" / "transition").glob("*.npz"))[3:5]:
+        file.unlink()  # as if the run had been stopped
+    assert table.run(options(*one, *tasks)) == 0
+    again = capsys.readouterr()
+    assert "2 of 2 pieces" in again.err
+    assert table.run(options(*two, *tasks)) == 0
+    rows = numbers(first.out)
+    assert rows == numbers(again.out) == numbers(capsys.readouterr().out) == numbers(out.read_text())
+    found = {(row["system"], row["metric"]): row for row in rows}
+    assert found[TRUTH, "FAD"]["value"] == found[CODEC, "FAD"]["floor"] > 0
+    assert found[FADE, "realism"]["value"] == pytest.approx(1)
+    assert found[TRUTH, "MR"]["value"] == 0
+    assert found[TRUTH, "FAD_excess"]["value"] == 0
+    assert found[CODEC, "FAD_excess"]["value"] == pytest.approx(1)
+    assert {row["n"] for row in rows} == {4}
+    assert {row["embedder"] for row in rows if row["metric"] in ("FAD", "KLD", "realism")} == {"some_ears:Ears"}
+    assert "| linear crossfade |" in report.tables([Row(**row) for row in rows])
+
+
+def test_what_is_amiss_is_one_line(options: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--store", str(tmp_path / "store"))
+    assert table.run(options(*where, "--data", str(tmp_path))) == 2
+    assert "give --data" in capsys.readouterr().err
+    assert not list((tmp_path / "store").glob("*.npy"))
+    assert store.PLAN in {file.name for file in (tmp_path / "store").iterdir()}
+
+
+def rows_of_a_transition() -> list[Row]:
+    rows = [Row("transition", "ours transition ddim 4", "ddim", 4, f"curve {i:02d}", 0.1 * i, None, 3) for i in range(20)]
+    rows.append(Row("transition", "ours transition ddim 4", "ddim", 4, "realism", 0.95, 0.12, 3, "yamnet"))
+    rows.append(Row("transition", "ours transition ddim 4", "ddim", 4, "MR", 1.0, 0.1, 3))
+    return rows
+
+
+def test_a_report_replaces_what_stands_between_its_markers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"rows": [vars(row) for row in rows_of_a_transition()]}
+    (tmp_path / "live.json").write_text(json.dumps(rows))
+    into, picture = tmp_path / "RESULTS.md", tmp_path / "live.png"
+    into.write_text("# Results\n\nWords.\n\n<!-- live: begin -->\nold\n<!-- live: end -->\n\nMore words.\n")
+    args = argparse.Namespace(rows=tmp_path / "live.json", into=into, name=None, picture=picture, json=False)
+    for _ in range(2):
+        assert report.run(args) == 0
+        text = into.read_text()
+        assert "old" not in text
+        assert text.startswith("# Results\n\nWords.\n")
+        assert text.endswith("More words.\n")
+        assert text.count("| **ours, ddim 4** |") == 1
+        assert "0.95 ± 0.12" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "live.json").write_text("{}")
+    assert report.run(args) == 2
+    assert "holds no rows" in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""The tasks of section 4.3 (Levy et al. 2023) as cases: what is given, what was really played, and where it lies in time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segue.engine.measure import loudness
+from segue.engine.shapes import crossfade
+from segue.train.data import SUFFIXES, read_audio
+
+Audio: TypeAlias = NDArray[np.float32]
+
+SEED = 20231
+QUIET_LUFS = -45.0  # a stretch below this says nothing
+TRIES = 40  # places that are looked at for a clip
+UNCONDITIONAL_S, WINDOW_S, CONTEXT_S, MIDDLE_S, TRANSITION_S = 5.0, 6.0, 2.4, 2.0, 2.5  # 4.3
+TASKS = ("unconditional", "continuation", "infill", "transition")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """6 s of a song that are scored and 6 s of it for the reference, `[2, samples]`, which do not overlap."""
+
+    song: str
+    audio: Audio
+    reference: Audio
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to do. left, right: context, or None. truth: what was really played there `[2, new]`.
+
+    middle: what stands there before, a transition's crossfade; under: its two tracks over the new part, without fades.
+    """
+
+    task: str
+    song: str
+    truth: Audio
+    left: Audio | None = None
+    right: Audio | None = None
+    middle: Audio | None = None
+    under: tuple[Audio, Audio] | None = None
+
+    @property
+    def new(self) -> int:
+        """Samples of new audio."""
+        return self.truth.shape[1]
+
+
+def draw(folder: Path, count: int, rate: int) -> list[Stretch]:
+    """`count` stretches, evenly over the files of a folder, at places drawn by SEED: the same for the same count.
+
+    The reference comes from the other half of its file, so it is disjoint in time from all that is scored.
+    Raises FileNotFoundError where the folder holds no audio.
+    """
+    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"evaluate: no audio in {folder}; give --data the folder that holds eval/, or set SEGUE_DATA")
+    found: list[Stretch] = []
+    for i, path in enumerate(files):
+        wanted = (count * (i + 1)) // len(files) - (count * i) // len(files)
+        if wanted:
+            audio = np.ascontiguousarray(read_audio(path)[0].T)
+            found += stretches(path.stem, audio, wanted, rate, np.random.default_rng([SEED, i]))
+        print(f"evaluate: {len(found)} of {count} stretches drawn", file=sys.stderr, flush=True)
+    return found
+
+
+def stretches(song: str, audio: Audio, wanted: int, rate: int, rng: np.random.Generator) -> list[Stretch]:
+    """Up to `wanted` stretches of a song: scored ones of its first or second half, references of the other."""
+    size, middle, found = round(WINDOW_S * rate), audio.shape[1] // 2, []
+    parts = [audio[:, :middle], audio[:, middle:]]
+    if middle <= size:
+        return []
+    scored, other = parts if rng.random() < 0.5 else parts[::-1]
+    for _ in range(wanted):
+        pair = [_loud(part, size, rate, rng) for part in (scored, other)]
+        if pair[0] is not None and pair[1] is not None:
+            found.append(Stretch(song, pair[0], pair[1]))
+    return found
+
+
+def _loud(part: Audio, size: int, rate: int, rng: np.random.Generator) -> Audio | None:
+    """A place of `size` samples whose thirds are all loud enough, or None."""
+    for _ in range(TRIES):
+        start = int(rng.integers(0, part.shape[1] - size))
+        place = part[:, start : start + size]
+        if min(loudness(third, rate) for third in np.array_split(place, 3, axis=1)) > QUIET_LUFS:
+            return place
+    return None
+
+
+def cases(task: str, drawn: Sequence[Stretch], rate: int) -> list[Case]:
+    """The stretches as cases of a task. Raises ValueError for another task."""
+    if task not in TASKS:
+        raise ValueError(f"evaluate: got task {task!r}; one of {', '.join(TASKS)}")
+    return [_case(task, one, other, rate) for one, other in zip(drawn, _partners(drawn), strict=True)]
+
+
+def _partners(drawn: Sequence[Stretch]) -> list[Stretch]:
+    """For each stretch one of another song where there is one: the one half the list away, or the next that fits."""
+    count = len(drawn)
+    found = []
+    for i, one in enumerate(drawn):
+        order = [drawn[(i + j) % count] for j in range(count // 2, count // 2 + count)]
+        found.append(next((other for other in order if other.song != one.song), order[0]))
+    return found
+
+
+def _case(task: str, one: Stretch, other: Stretch, rate: int) -> Case:
+    audio = one.audio
+    if task == "unconditional":
+        return Case(task, one.song, audio[:, : round(UNCONDITIONAL_S * rate)])
+    if task == "continuation":
+        context = round(CONTEXT_S * rate)
+        return Case(task, one.song, audio[:, context:], left=audio[:, :context])
+    if task == "infill":
+        start = round(CONTEXT_S * rate)  # not the very middle: the engine asks for as much context as a continuation has
+        end = start + round(MIDDLE_S * rate)
+        return Case(task, one.song, audio[:, start:end], audio[:, :start], audio[:, end:], audio[:, start:end])
+    new = round(TRANSITION_S * rate)
+    start = round(CONTEXT_S * rate)
+    end = start + new
+    under = audio[:, start:end], other.audio[:, start:end]
+    return Case(task, one.song, under[0], audio[:, :start], other.audio[:, end:], crossfade(*under), under)
+
+
+def scored_length(task: str, rate: int) -> int:
+    """Samples of new audio in a case, and so of a reference clip."""
+    if task == "continuation":
+        return round(WINDOW_S * rate) - round(CONTEXT_S * rate)
+    seconds = {"unconditional": UNCONDITIONAL_S, "infill": MIDDLE_S, "transition": TRANSITION_S}
+    return round(seconds[task] * rate)

@@ -1,0 +1,189 @@
+"""`segue evaluate report`: stored rows as the tables and pictures of docs/RESULTS.md, Table 1 first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segue.train.evaluate import Row
+from segue.train.systems import TRUTH
+
+BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
+REGENERATIONS = ("ours regenerate", "ours renoise")
+PLACES = {"FAD": 2, "KLD": 2, "MR": 2, "realism": 2}
+SEAMS = ("loudness_step_lu", "step_over_material", "flux_z", "phase_coherence", "beat_offset")
+BANDS = ("mid 0-250 Hz", "mid 1000-4000 Hz", "mid 8000-16000 Hz", "side 250-1000 Hz", "side 8000-16000 Hz")
+
+Found = Mapping[tuple[str, str, str], Row]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file that `--out` wrote. Raises ValueError with a sentence for another file."""
+    try:
+        return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"report: {path} holds no rows ({error}); name what `segue evaluate table --out` wrote") from error
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Table 1, what stands behind it, and the seams, as Markdown."""
+    found: Found = {(row.task, row.system, row.metric): row for row in rows}
+    systems = list(dict.fromkeys(row.system for row in rows if row.metric == "MR"))
+    parts = [table_1(found, systems), excesses(found, systems), seams(found, systems), bands(found, systems), told(rows)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def table_1(found: Found, systems: Sequence[str]) -> str:
+    """The form of Table 1, Levy et al. 2023; for ours infill says infill / regeneration (Table 2) / as 4.3 words it."""
+    columns = [("unconditional", "FAD"), ("unconditional", "KLD")]
+    columns += [(task, metric) for task in ("infill", "continuation") for metric in ("FAD", "KLD", "MR")]
+    columns += [("transition", "realism")]
+    names = {"infill": "infill/regen.", "unconditional": "uncond."}
+    heads = [f"{names.get(task, task)} {metric} {'↑' if metric == 'realism' else '↓'}" for task, metric in columns]
+    lines = [_line(["system", *heads]), _line(["---"] * (len(heads) + 1))]
+    for name, members in _grouped(systems).items():
+        cells = [_cells(found, members, task, metric) for task, metric in columns]
+        if any(cell != "" for cell in cells):
+            lines.append(_line([name, *cells]))
+    return "\n".join(lines)
+
+
+def _grouped(systems: Sequence[str]) -> dict[str, list[str]]:
+    """Ours of all tasks in one row for each sampler and number of steps; every other system for itself."""
+    rows: dict[str, list[str]] = {}
+    for system in systems:
+        words = system.split()
+        name = f"**ours, {' '.join(words[2:])}**" if words[0] == "ours" and "," not in system else system
+        rows.setdefault(name, []).append(system)
+    return rows
+
+
+def _cells(found: Found, systems: Sequence[str], task: str, metric: str) -> str:
+    values = []
+    for system in systems:
+        row = found.get((task, system, metric))
+        if row and row.value is not None:
+            spread = f" ± {row.spread:.2f}" if metric == "realism" and row.spread is not None else ""
+            values.append(f"{row.value:.{PLACES[metric]}f}{spread}")
+    return " / ".join(values)
+
+
+def excesses(found: Found, systems: Sequence[str]) -> str:
+    """(FAD - floor) / (codec's - floor) with its interval, for each task: 0 is real data, 1 the codec."""
+    tasks = list(dict.fromkeys(task for task, _, metric in found if metric == "FAD_excess"))
+    lines = [_line(["excess of FAD over the floor, 95 %", *tasks]), _line(["---"] * (len(tasks) + 1))]
+    for system in systems:
+        rows = [found.get((task, system, "FAD_excess")) for task in tasks]
+        if any(rows):
+            lines.append(_line([system, *(_between(row) for row in rows)]))
+    return "\n".join(lines) if tasks else ""
+
+
+def _between(row: Row | None) -> str:
+    if row is None or row.value is None:
+        return "" if row is None else "-"
+    return f"{row.value:.2f}" + (f" [{row.interval[0]:.2f}, {row.interval[1]:.2f}]" if row.interval else "")
+
+
+def seams(found: Found, systems: Sequence[str]) -> str:
+    """The seam metrics, each task's systems, means of the sizes over joins."""
+    return _plain(found, systems, SEAMS, [task for task in _tasks(found) if task != "unconditional"], "joins")
+
+
+def bands(found: Found, systems: Sequence[str]) -> str:
+    """Level differences in dB of some bands of mid and side."""
+    return _plain(found, systems, [f"dB {band}" for band in BANDS], _tasks(found), "dB apart")
+
+
+def _tasks(found: Found) -> list[str]:
+    return list(dict.fromkeys(task for task, _, _ in found))
+
+
+def _plain(found: Found, systems: Sequence[str], metrics: Sequence[str], tasks: Sequence[str], head: str) -> str:
+    lines = [_line([head, "system", *metrics]), _line(["---"] * (len(metrics) + 2))]
+    for task in tasks:
+        for system in systems:
+            rows = [found.get((task, system, metric)) for metric in metrics]
+            if any(rows):
+                values = ["" if row is None or row.value is None else f"{row.value:.2f}" for row in rows]
+                lines.append(_line([task, system, *values]))
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def told(rows: Sequence[Row]) -> str:
+    """Embedder, counts and floors, as a sentence a task."""
+    lines = []
+    for task in dict.fromkeys(row.task for row in rows):
+        of = {(row.system, row.metric): row for row in rows if row.task == task}
+        fad, half = of.get((TRUTH, "FAD")), of.get(("reference", "FAD_halves"))
+        if fad is None or half is None:
+            continue
+        kld, infinite = of[TRUTH, "KLD"], of[TRUTH, "FAD_infinity"]
+        lines.append(
+            f"* {task}: embedder {fad.embedder}, {fad.n} clips in every row; floor (real data of the same songs, "
+            f"disjoint in time) FAD {fad.value:.2f}, KLD {kld.value:.3f}; extrapolated to infinite count {infinite.value:.2f}; "
+            f"halves of the reference, half the count, {half.value:.2f}."
+        )
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def placed(document: str, name: str, text: str) -> str:
+    """The document with `text` between its markers of that name, which are added at its end where they are missing."""
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    if begin not in document:
+        document = f"{document.rstrip()}\n\n{begin}\n{end}\n"
+    before, _, rest = document.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def figure_1(rows: Sequence[Row], file: Path) -> bool:
+    """Log-mel distance from the first track over a transition, each system a line; False where no transition was scored."""
+    curves: dict[str, list[float]] = {}
+    for row in rows:
+        if row.metric.startswith("curve ") and row.value is not None and row.system != "silence":
+            curves.setdefault(row.system, []).append(row.value)
+    if not curves:
+        return False
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="place in the transition", ylabel="log-mel distance from the first track")
+    for system, values in curves.items():
+        axes.plot([(i + 0.5) / len(values) for i in range(len(values))], values, label=system)
+    axes.legend(fontsize="small")
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    return True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `segue evaluate report`."""
+    parser.add_argument("rows", type=Path, help="rows that `segue evaluate table` or `ablate` wrote with --out")
+    parser.add_argument("--into", type=Path, required=True, help="Markdown file; what stands between its markers is replaced")
+    parser.add_argument("--name", default=None, help="name of the markers (default: the rows' file name)")
+    parser.add_argument("--picture", type=Path, default=None, help="file for the picture (Figure 1 of a table)")
+
+
+def run(args: Any) -> int:
+    """`segue evaluate report`: 0, or 2 with one line for a file without rows."""
+    try:
+        rows = read_rows(args.rows)
+        document = args.into.read_text(encoding="utf-8") if args.into.is_file() else ""
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    text = tables(rows)
+    if args.picture and figure_1(rows, args.picture):
+        text += f"\n\n![distance from the first track over a transition]({args.picture.name})"
+    args.into.write_text(placed(document, args.name or args.rows.stem, text), encoding="utf-8")
+    if args.json:
+        print(json.dumps({"rows": len(rows), "into": str(args.into)}))
+    return 0
