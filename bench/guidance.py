@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from segue.engine.checkpoint import load
 from segue.engine.engine import Engine, Request
 from segue.engine.measure import log_mel
-from segue.engine.models.guide import YAMNET_SCALE, Guide, guide
+from segue.engine.models.embedder import SUFFIX
+from segue.engine.models.guide import SHIPPED, YAMNET_SCALE, Guide, guide
 from segue.engine.models.spec import Model
 from segue.engine.models.yamnet import YamNet
 from segue.engine.resample import resampled
@@ -210,12 +211,8 @@ def run_classes(engines: dict[str, Engine], plan: Plan, judge: Judge, weights: S
 def guides(model: Model, words: Sequence[str], data: Path, latent: str) -> Iterator[tuple[str, Guide]]:
     """The guides by name; `latent` is a file, or empty for the one that ships."""
     for word in words:
-        file = {"latent": latent, "yamnet": str(data / FILE)}.get(word, word)
-        found = guide(file, model)
-        if word == found.name:
-            yield word, found
-        else:
-            print(f"bench guidance: no embedder of latents ships for {model.name}; give --latent FILE", file=sys.stderr)
+        file = {"latent": latent or str(SHIPPED / f"{model.name}{SUFFIX}"), "yamnet": str(data / FILE)}.get(word, word)
+        yield word, guide(file, model)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

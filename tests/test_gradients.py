@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segue.engine import checkpoint
 from segue.engine.distance import bce, l2
 from segue.engine.guidance import gradient, on_x_0_hat, on_x_t
 from segue.engine.models.embedder import EmbedderSpec, LatentEmbedder, load, save
 from segue.engine.models.families import build_denoiser, families
 from segue.engine.models.folding import Fold, FoldSpec
-from segue.engine.models.guide import Guide, OnAudio
+from segue.engine.models.guide import Guide, OnAudio, guide
 from segue.engine.models.spec import ModelSpec
 from segue.engine.models.yamnet import STRIDES, YamNet
 from segue.engine.paper import x_0_hat
@@ -173,3 +174,20 @@ def test_classes_are_wanted_by_name() -> None:
         named.wanted(("Bango",))
     with pytest.raises(ValueError, match="has no classes"):
         replace(named, classifier=None).wanted(("Drum",))
+
+
+def test_the_model_that_ships_brings_classes_and_a_gradient_towards_them() -> None:
+    model = checkpoint.load("live")
+    found = guide("", model)
+    assert len(found.classes) == 521
+    assert found.classifier is not None
+    asked = found.wanted(("Drum machine",)).isfinite()[0]
+    x = (0.5 * torch.randn(1, 64, 129, generator=torch.Generator().manual_seed(1))).requires_grad_()
+    p = found.classifier(x)
+    assert bool(((p >= 0) & (p <= 1)).all())
+    (grad,) = torch.autograd.grad(p[:, asked].log().sum(), x)
+    moved = found.classifier(x.detach() + 2 * grad / grad.norm())
+    assert float(moved[0, asked]) > float(p[0, asked].detach())
+    assert guide("", replace(model, spec=replace(model.spec, name="another"))).classes == ()
+    with pytest.raises(FileNotFoundError, match="got 'nowhere'"):
+        guide("nowhere", model)

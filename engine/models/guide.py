@@ -1,13 +1,13 @@
 """What measures style and classes for a model: YAMNet on decoded audio, a network on its latents, or their statistics.
 
-A guide is chosen by a word: a file that `segue train embedder` made, a file of YAMNet's weights, `statistics`, or nothing, which
-takes the embedder that ships for the model where there is one.
+A guide is chosen by a word: a file that `segue train embedder` made, a file of YAMNet's weights, `statistics`, or nothing,
+which takes statistics for styles and the classes of the network that ships for the model (why: docs/LOG.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -89,8 +89,7 @@ def guide(word: str, model: Model) -> Guide:
     if word == STATISTICS:
         return _statistics(model)
     if not word:
-        shipped = SHIPPED / f"{model.name}{embedder.SUFFIX}"
-        return _latent(shipped, model) if shipped.is_file() else _statistics(model)
+        return _shipped(model)
     path = Path(word)
     if not path.is_file():
         raise FileNotFoundError(f"embedder: got {word!r}; a file of `segue train embedder`, of YAMNet's weights, or {STATISTICS}")
@@ -99,6 +98,17 @@ def guide(word: str, model: Model) -> Guide:
 
 def _statistics(model: Model) -> Guide:
     return Guide(STATISTICS, Statistics(model.codec.latent_dim))
+
+
+def _shipped(model: Model) -> Guide:
+    path = SHIPPED / f"{model.name}{embedder.SUFFIX}"
+    if not path.is_file():
+        return _statistics(model)
+    try:
+        latent = _latent(path, model)
+    except ValueError:  # another model of the same name
+        return _statistics(model)
+    return replace(_statistics(model), classifier=latent.classifier, classes=latent.classes)
 
 
 def _latent(path: Path, model: Model) -> Guide:
