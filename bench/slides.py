@@ -307,3 +307,9 @@ def run(args: Any) -> int:
         print(f"{args.size} U-Net on {gpu or machine}, torch {torch.__version__}, batch {args.batch}")
         print(table(speeds, qualities, inverted))
     return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    sys.exit(run(parser.parse_args()))
