@@ -127,8 +127,12 @@ class Events:
         self.reply(sender, f"{ROOT}/waveform", int(on))
 
     def leases(self) -> list[tuple[str, str, bool]]:
-        """Who listens: (sender, where it wants its answers, whether meters too), for `resume`."""
-        return [(sender, lease.target, lease.meters) for sender, lease in self._leases.items()]
+        """Who listens: (sender, where it wants its answers, whether meters too), for `resume`.
+
+        Connections end with the process: only who is reached without one is named.
+        """
+        kept = [(sender, lease) for sender, lease in self._leases.items() if sender.startswith("udp:")]
+        return [(sender, lease.target, lease.meters) for sender, lease in kept]
 
     def resume(self, leases: Iterable[tuple[str, str, bool]]) -> None:
         """Goes on with the leases of a process that died; each gets a snapshot, as a new client does."""

@@ -170,3 +170,24 @@ def test_late_and_long_sentences(rig):
     late, fail = rig.take()
     assert late == ("udp:h:1", "/segue/late", ("/a", 0.25))
     assert max(len(str(arg)) for arg in fail[2]) <= MAX_SENTENCE
+
+
+def test_values_are_told_to_all_but_their_setter_the_latest_only(rig):
+    for sender in ("udp:a:1", "udp:b:1"):
+        rig.events.notify(sender)
+    rig.events.tick()
+    rig.sent.clear()
+    for value in (0.1, 0.2, 0.3):
+        rig.events.changed("/segue/deck/1/k", value, by="udp:a:1")
+    rig.events.tick()
+    assert rig.sent == []  # 30 times a second at most
+    rig.now += 1 / METER_RATE
+    rig.events.tick()
+    assert [(route, address, args) for route, address, args, *_ in rig.sent] == [("udp:b:1", "/segue/deck/1/k", (0.3,))]
+    assert rig.events.last("/segue/deck/1/k") == (0.3,)
+
+
+def test_connections_are_not_remembered_for_the_next_process(rig):
+    rig.events.notify("tcp:1")
+    rig.events.notify("udp:a:1", 9000)
+    assert [sender for sender, _, _ in rig.events.leases()] == ["udp:a:1"]

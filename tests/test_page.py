@@ -161,6 +161,12 @@ def test_faders_and_choices_set_and_follow(stage: Stage) -> None:
     patient(lambda: stage.client.deck(1).k() == pytest.approx(0.25), "k over OSC")
     stage.page.execute_script(move, "deck 2 quant", "bar", "change")
     patient(lambda: stage.client.deck(2).quant() == "bar", "quant over OSC")
+    label, address = "server transport", "/segue/transport"  # a switch
+    before = len(stage.commands())
+    stage.page.execute_script(move, label, "1", "change")
+    assert stage.arrived(address, before) == [1]
+    stage.client.send(address, 0)
+    stage.until("""return document.querySelector('[aria-label="server transport"]').value === '0'""")
     stage.client.deck(1).k(0.75)  # somebody else's hand
     stage.until("""return Math.abs(document.querySelector('[aria-label="deck 1 k"]').value - 0.75) < 0.01""")
     stage.client.deck(2).quant("off")

@@ -164,9 +164,10 @@ function buildValue(where, node) {
   const shown = make("output", {});
   let input, show;
   if (range.VALS) {
-    input = make("select", {}, ...range.VALS.map((one) => make("option", { value: one }, `${one}`)));
-    input.addEventListener("change", () => fire(address, [["s", input.value]]));
-    show = (value) => { input.value = `${value}`; };
+    const figures = typeof range.VALS[0] === "number"; // a switch: 0 or 1
+    input = make("select", {}, ...range.VALS.map((one) => make("option", { value: one }, figures ? ["off", "on"][one] ?? one : one)));
+    input.addEventListener("change", () => fire(address, [figures ? ["i", Number(input.value)] : ["s", input.value]]));
+    show = (value) => { input.value = `${figures ? Number(value) : value}`; };
   } else {
     const bend = scale(range.MIN ?? 0, range.MAX ?? 1, node.TYPE === "i");
     input = make("input", { type: "range", min: 0, max: 1, step: 0.001 });
