@@ -25,7 +25,7 @@ def operations(work: Callable[[], object]) -> int:
     """Floating-point operations of the matrix products and convolutions that work does."""
     with FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def weight_bytes(module: nn.Module, size: int = 4) -> int:

@@ -159,10 +159,12 @@ def decoder_graph(model: Model) -> Graph:
 
     def decode(z: Tensor, frame_offset: Tensor) -> Tensor:
         if not isinstance(codec, LiveCodec):
-            return codec.decode(z) + 0.0 * frame_offset  # keeps one signature for every family
+            whole: Tensor = codec.decode(z) + 0.0 * frame_offset
+            return whole  # keeps one signature for every family
         stride = codec.spec.stride
         index = (frame_offset * stride + torch.arange(z.shape[-1] * stride, device=z.device)) % codec.noise.shape[1]
-        return codec.decode_with(z, codec.noise.index_select(1, index)[None])
+        audio: Tensor = codec.decode_with(z, codec.noise.index_select(1, index)[None])
+        return audio
 
     axes: tuple[Mapping[int, Axis], ...] = ({0: Axis("batch"), 2: Axis("frames")}, {})
     names, out = ("z", "frame_offset"), {0: "batch", 2: "samples"}

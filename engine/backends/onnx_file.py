@@ -51,13 +51,13 @@ def export(graph: Graph, path: Path, metadata: Mapping[str, str]) -> float:
             f"{graph.name}: the ONNX checker refuses it ({str(error).splitlines()[0]}); nothing was written"
         ) from error
     data = model.SerializeToString()
-    error = parity(graph, onnx_runner(data, 1))
-    if not error <= PARITY:
-        raise ValueError(f"{graph.name}: differs from eager by {error:.2g}, allowed {PARITY:g}; nothing was written")
+    apart = parity(graph, onnx_runner(data, 1))
+    if not apart <= PARITY:
+        raise ValueError(f"{graph.name}: differs from eager by {apart:.2g}, allowed {PARITY:g}; nothing was written")
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(data)
     partial.replace(path)
-    return error
+    return apart
 
 
 def _proto(graph: Graph) -> Any:

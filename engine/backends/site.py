@@ -79,7 +79,7 @@ def hardware(device: str) -> str:
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
     """The versions of some packages beside PyTorch's; an absent one is empty."""
-    found = {"torch": torch.__version__}
+    found = {"torch": str(torch.__version__)}
     for name in packages:
         try:
             found[name] = version(name)

@@ -53,8 +53,8 @@ class _Foreign(torch.autograd.Function):
 
 def swapped(model: Model, device: str, site: Site, build: Build) -> Model:
     """The model with its networks built and run by `build`, those of site.parts."""
-    denoiser = swapped_denoiser(model, build) if "denoiser" in site.parts else network(model)
-    codec = swapped_codec(model, build) if "codec" in site.parts else codec_module(model)
+    denoiser: Any = swapped_denoiser(model, build) if "denoiser" in site.parts else network(model)
+    codec: Any = swapped_codec(model, build) if "codec" in site.parts else codec_module(model)
     return replace(model, denoiser=EagerDenoiser(denoiser, device), codec=EagerCodec(codec, device))
 
 

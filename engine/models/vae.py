@@ -95,7 +95,8 @@ def stft(audio: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None
         hops = padded.unflatten(-1, (-1, hop))
         count, overlap = hops.shape[-2] - size // hop + 1, size // hop
         frames = torch.cat([hops[..., j : j + count, :] for j in range(overlap)], dim=-1)
-        return ((frames * window) @ fourier.forward).unflatten(-1, (2, -1))
+        written: Tensor = ((frames * window) @ fourier.forward).unflatten(-1, (2, -1))
+        return written
     spectrum = torch.fft.rfft(padded.unfold(-1, size, hop) * window)
     return torch.stack((spectrum.real, spectrum.imag), dim=-2)
 
