@@ -144,7 +144,7 @@ def test_every_button_arrives(stage: Stage) -> None:
         stage.press(label)
     for _, address in labels:
         stage.arrived(address, since)
-    fields = stage.page.find_elements("css selector", 'input[type="text"]')
+    fields = stage.page.find_elements("css selector", '.row input[type="text"]')
     fields[1].send_keys(stage.song)
     stage.page.find_elements("css selector", "button.load")[1].click()
     assert stage.arrived("/segue/deck/2/load", since) == [stage.song]
@@ -185,7 +185,7 @@ def test_keys_play(stage: Stage) -> None:
         stage.page.execute_script("document.activeElement.blur()")
         body.send_keys(letter)
         stage.arrived(address, since)
-    field = stage.page.find_elements("css selector", 'input[type="text"]')[0]
+    field = stage.page.find_elements("css selector", '.row input[type="text"]')[0]
     before = len(stage.commands())
     field.send_keys("qwerty")  # typing plays nothing
     stage.client.ask("/segue/sync", 1)
@@ -205,7 +205,7 @@ def test_what_is_next_is_counted_down(stage: Stage) -> None:
 
 
 def test_a_failure_is_read_in_the_log(stage: Stage) -> None:
-    field = stage.page.find_elements("css selector", 'input[type="text"]')[0]
+    field = stage.page.find_elements("css selector", '.row input[type="text"]')[0]
     field.clear()
     field.send_keys("/nowhere.wav")
     stage.page.find_elements("css selector", "button.load")[0].click()

@@ -406,7 +406,8 @@ class ServerMethods:
         self._action("nudge", beats)
 
     def monitor(self, mode: str | None = None) -> Any:
-        """Whether the inputs go to the outputs; mute where a mixer lets the performer through, and only what is generated sounds."""
+        """Whether the inputs go to the outputs; mute where a mixer lets the performer through, and only what is
+        generated sounds."""
         return self._value("monitor", mode)
 
     def generated(self, gain: float | None = None) -> Any:

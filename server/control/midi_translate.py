@@ -79,9 +79,10 @@ class Translator:
         return [Command(one.address, (int(amount > 0),), None, sender, arrival)]
 
     def _set(self, one: Binding, share: float | None, sender: str, arrival: float | None) -> list[Command]:
-        if share is None:
+        arg = self._specs[one.address][0].args[0]
+        if share is None or (arg.type == "s" and not arg.choices):  # no controller writes words
             return []
-        value = scaled(one, self._specs[one.address][0].args[0], share)
+        value = scaled(one, arg, share)
         self._values[one.address] = value
         return [Command(one.address, (value,), None, sender, arrival)]
 

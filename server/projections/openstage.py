@@ -62,6 +62,8 @@ def _value(spec: Spec, deck: int, x: int, y: int) -> Widget:
     address = spec.address.format(deck=deck)
     if arg.choices:
         return _widget("dropdown", spec.name, address, x, y, _FADER, 60) | {"values": list(arg.choices), "typeTags": "s"}
+    if arg.type == "s":
+        return _widget("input", spec.name, address, x, y, _FADER, 60) | {"typeTags": "s"}
     low, high = arg.low or 0.0, TOPS.get(spec.name, arg.high if arg.high is not None else 1.0)
     more = {"range": {"min": low, "max": high}, "typeTags": arg.type, "default": arg.default, "doubleTap": True}
     return _widget("fader", spec.name, address, x, y, _FADER, 250) | more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import textwrap
 from collections.abc import Sequence
 
 from segue.server.commands import ROOT, SPECS, Arg, Kind, Spec
@@ -84,9 +85,14 @@ def _text(spec: Spec, parameters: Sequence[str], result: str, call: str, passed:
     quoted = f'"{_path(spec)}"'
     return (
         f"\n    def {_python(_path(spec).replace('/', '_'))}({_listed(['self', *parameters], 4)}) -> {result}:\n"
-        f'        """{spec.doc[0].upper()}{spec.doc[1:]}."""\n'
+        f'        """{_wrapped(spec.doc[0].upper() + spec.doc[1:])}."""\n'
         f"        {call}({_listed([quoted, *passed], 8)})\n"
     )
+
+
+def _wrapped(doc: str) -> str:
+    """A sentence over as many lines as it needs."""
+    return "\n        ".join(textwrap.wrap(doc, 110))
 
 
 def _path(spec: Spec) -> str:

@@ -168,6 +168,10 @@ function buildValue(where, node) {
     input = make("select", {}, ...range.VALS.map((one) => make("option", { value: one }, figures ? ["off", "on"][one] ?? one : one)));
     input.addEventListener("change", () => fire(address, [figures ? ["i", Number(input.value)] : ["s", input.value]]));
     show = (value) => { input.value = `${figures ? Number(value) : value}`; };
+  } else if (node.TYPE === "s") {
+    input = make("input", { type: "text" });
+    input.addEventListener("change", () => fire(address, [["s", input.value]]));
+    show = (value) => { if (document.activeElement !== input) input.value = value; };
   } else {
     const bend = scale(range.MIN ?? 0, range.MAX ?? 1, node.TYPE === "i");
     input = make("input", { type: "range", min: 0, max: 1, step: 0.001 });
