@@ -39,7 +39,8 @@ def test_weights_stay_under_their_limit():
 
 
 def test_extras_and_version():
-    assert set(PROJECT["project"]["optional-dependencies"]) >= {"midi", "link", "discovery", "onnx", "tensorrt", "train", "eval", "dev"}
+    extras = set(PROJECT["project"]["optional-dependencies"])
+    assert extras >= {"midi", "link", "discovery", "onnx", "tensorrt", "train", "eval", "dev"}
     assert segue.__version__ in (ROOT / "CHANGELOG.md").read_text()
 
 
