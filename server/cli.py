@@ -56,6 +56,7 @@ TRAIN: Table = {
 EVALUATE: Table = {
     "continuations": ("compare continuations with what was really played", "segue.train.evaluate"),
     "table": ("every task of the paper's 4.3 in the form of its Table 1, resumable", "segue.train.table"),
+    "ablate": ("vary steps, xi, regime, k or T and judge each as the table does", "segue.train.ablate"),
     "report": ("turn stored rows into the tables and pictures of a Markdown file", "segue.train.report"),
     "listen": ("serve a page for blind pairwise comparison of takes, or count its votes", "segue.train.listening"),
     "validate": ("show that FAD and KLD know better from worse", "segue.train.metrics.validate"),

@@ -12,7 +12,10 @@ import pytest
 import soundfile
 import torch
 
+from segue.engine.guidance import REGIMES
+from segue.engine.tasks import tasks
 from segue.train import report, store, table
+from segue.train.ablate import STUDIES
 from segue.train.cases import CONTEXT_S, TASKS, WINDOW_S, Stretch, cases, draw, scored_length
 from segue.train.evaluate import Row
 from segue.train.store import Store, pieces
@@ -204,7 +207,7 @@ def test_a_report_replaces_what_stands_between_its_markers(tmp_path: Path, capsy
     (tmp_path / "live.json").write_text(json.dumps(rows))
     into, picture = tmp_path / "RESULTS.md", tmp_path / "live.png"
     into.write_text("# Results\n\nWords.\n\n<!-- live: begin -->\nold\n<!-- live: end -->\n\nMore words.\n")
-    args = argparse.Namespace(rows=tmp_path / "live.json", into=into, name=None, picture=picture, json=False)
+    args = argparse.Namespace(rows=tmp_path / "live.json", into=into, name=None, picture=picture, study=False, json=False)
     for _ in range(2):
         assert report.run(args) == 0
         text = into.read_text()
@@ -214,6 +217,27 @@ def test_a_report_replaces_what_stands_between_its_markers(tmp_path: Path, capsy
         assert text.count("| **ours, ddim 4** |") == 1
         assert "0.95 ± 0.12" in text
     assert picture.read_bytes().startswith(b"\x89PNG")
+    picture.unlink()
+    args.study = True
+    assert report.run(args) == 0
+    assert not picture.exists()  # no excess among these rows
+    assert "| transition | ours transition ddim 4 |  |  |  | 1.00 |" in into.read_text()
+    more = Row("transition", "ours transition ddim 4", "ddim", 4, "FAD_excess", 0.8, None, 3, "yamnet", 0.0, (0.7, 0.95))
+    (tmp_path / "live.json").write_text(json.dumps({"rows": [vars(row) for row in [*rows_of_a_transition(), more]]}))
+    assert report.run(args) == 0
+    assert "| 0.80 [0.70, 0.95] |" in into.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
     (tmp_path / "live.json").write_text("{}")
     assert report.run(args) == 2
     assert "holds no rows" in capsys.readouterr().err
+
+
+def test_every_way_of_every_study_is_allowed_and_named_apart() -> None:
+    known = tasks()
+    for name, (_, played) in STUDIES.items():
+        for task, some in played.items():
+            assert task in TASKS
+            assert len({way.name for way in some}) == len(some), name
+            for way in some:
+                known[way.task].check(dict(way.parameters))
+                assert way.regime in REGIMES

@@ -114,6 +114,44 @@ def _plain(found: Found, systems: Sequence[str], metrics: Sequence[str], tasks: 
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
+def study(rows: Sequence[Row]) -> str:
+    """The ways of an ablation, one a line, with the figures that tell them apart, and the bounds below."""
+    metrics = ("FAD", "KLD", "MR", "flux_z", "beat_offset")
+    found: Found = {(row.task, row.system, row.metric): row for row in rows}
+    lines = [_line(["task", "system", "excess, 95 %", *metrics]), _line(["---"] * (len(metrics) + 3))]
+    names = list(dict.fromkeys((row.task, row.system) for row in rows if row.metric == "MR"))
+    for task, system in sorted(names, key=lambda name: (name[0], not name[1].startswith("ours"))):
+        values = [found.get((task, system, metric)) for metric in metrics]
+        cells = ["" if row is None or row.value is None else f"{row.value:.2f}" for row in values]
+        lines.append(_line([task, system, _between(found.get((task, system, "FAD_excess"))), *cells]))
+    return "\n".join(lines)
+
+
+def figure_study(rows: Sequence[Row], file: Path) -> bool:
+    """Excess with its interval and MR of every way of an ablation, each task a panel; False without any."""
+    found: Found = {(row.task, row.system, row.metric): row for row in rows if row.system.startswith("ours")}
+    tasks = list(dict.fromkeys(task for task, _, metric in found if metric == "FAD_excess"))
+    if not tasks:
+        return False
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2 * len(tasks)), layout="constrained")
+    for number, task in enumerate(tasks, start=1):
+        names = [system for its, system, metric in found if its == task and metric == "FAD_excess"]
+        for place, (metric, said) in enumerate((("FAD_excess", "excess of FAD"), ("MR", "MR, nepers"))):
+            axes = figure.add_subplot(len(tasks), 2, 2 * number - 1 + place, xlabel=f"{task}: {said}")
+            rows_of = [found[task, name, metric] for name in names]
+            values = [row.value if row.value is not None else float("nan") for row in rows_of]
+            reach = [row.interval or (value, value) for row, value in zip(rows_of, values, strict=True)]
+            bars = [[max(0.0, v - low) for v, (low, _) in zip(values, reach, strict=True)],
+                    [max(0.0, high - v) for v, (_, high) in zip(values, reach, strict=True)]]  # fmt: skip
+            axes.errorbar(values, range(len(names)), xerr=bars, fmt="o")
+            axes.set_yticks(range(len(names)), [name.removeprefix("ours ") for name in names] if place == 0 else [])
+            axes.invert_yaxis()
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    return True
+
+
 def told(rows: Sequence[Row]) -> str:
     """Embedder, counts and floors, as a sentence a task."""
     lines = []
@@ -169,7 +207,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rows", type=Path, help="rows that `segue evaluate table` or `ablate` wrote with --out")
     parser.add_argument("--into", type=Path, required=True, help="Markdown file; what stands between its markers is replaced")
     parser.add_argument("--name", default=None, help="name of the markers (default: the rows' file name)")
-    parser.add_argument("--picture", type=Path, default=None, help="file for the picture (Figure 1 of a table)")
+    parser.add_argument("--study", action="store_true", help="the rows are an ablation's: one line a way")
+    parser.add_argument("--picture", type=Path, default=None, help="file for the picture: Figure 1, or a study's values")
 
 
 def run(args: Any) -> int:
@@ -180,9 +219,13 @@ def run(args: Any) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    text = tables(rows)
-    if args.picture and figure_1(rows, args.picture):
-        text += f"\n\n![distance from the first track over a transition]({args.picture.name})"
+    text, draw, words = (
+        (study(rows), figure_study, "what was varied, and what came of it")
+        if args.study
+        else (tables(rows), figure_1, "distance from the first track over a transition")
+    )
+    if args.picture and draw(rows, args.picture):
+        text += f"\n\n![{words}]({args.picture.name})"
     args.into.write_text(placed(document, args.name or args.rows.stem, text), encoding="utf-8")
     if args.json:
         print(json.dumps({"rows": len(rows), "into": str(args.into)}))
