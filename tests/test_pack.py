@@ -79,7 +79,8 @@ def test_the_engine_plays_what_was_packed(packed: Path) -> None:
 
 
 def test_parts_and_takes_are_timed(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(conflict_handler="resolve")
+    parser.add_argument("--json", action="store_true")  # every command of segue has it
     bench.add_arguments(parser)
     assert bench.run(parser.parse_args(["--model", str(packed), "--repeats", "3", "--steps", "1", "--json"])) == 0
     report = json.loads(capsys.readouterr().out)
