@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segue.engine.backends import Site, backends, known_answer_error, make
+from segue.engine.backends import Site, backends, chosen, known_answer_error, make
 from segue.engine.backends.choice import CANDIDATES
 from segue.engine.backends.floors import Machine, floor_s, weight_bytes
 from segue.engine.backends.graphs import codec_module, network
@@ -208,7 +208,7 @@ def benches(args: Any, machine: Machine) -> list[Bench]:
     model = load(args.model, args.device)
     names = args.backend or ["eager"]
     if "all" in names:
-        names = [name for name in CANDIDATES if name in backends().found]
+        names = [name for name in CANDIDATES if set(chosen(name).values()) <= set(backends().found)]
     site = Site(threads=args.threads, cache=cache_folder(), say=say)
     plain, made = make("eager", model, args.device, site), []
     for name in names:

@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from segue.engine.backends import Site, backends, make
+from segue.engine.backends import Site, backends, chosen, make
 from segue.engine.backends.site import key
 from segue.engine.models.spec import Model
 
 AUTO = "auto"
 PACKAGES = ("onnxruntime", "openvino")
 # On a CPU, by what each usually takes there; eager first, so that the others have something to be faster than.
-CANDIDATES = ("eager", "openvino-bf16", "openvino", "onnx", "onnx-int8")
+MIXED = "denoiser=onnx-int8,codec=openvino-bf16"
+CANDIDATES = ("eager", MIXED, "openvino-bf16", "openvino", "onnx-int8", "onnx")
 
 
 def path_of(folder: Path, model: Model, device: str, threads: int) -> Path:
@@ -39,7 +40,7 @@ def calibrate(
     """
     seconds: dict[str, float] = {}
     for name in candidates:
-        if name not in backends().found:
+        if not set(chosen(name).values()) <= set(backends().found):
             continue
         try:
             seconds[name] = time(make(name, model, device, site))

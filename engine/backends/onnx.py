@@ -13,6 +13,8 @@ from segue.engine.backends.swapped import Runner, swapped
 from segue.engine.models.spec import Model
 
 PACKAGES = ("onnx", "onnxscript")
+# Which stretches of the context are carried on hangs on small differences of latents: the encoder stays fp32.
+EXACT = ("vjp", "read", "encoder")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -28,13 +30,13 @@ def onnx(model: Model, device: str = "cpu", site: Site | None = None) -> Model:
 
 
 def onnx_int8(model: Model, device: str = "cpu", site: Site | None = None) -> Model:
-    """The same with weights and, as they come, activations of matrix products in eight bits; gradients stay fp32."""
+    """The same with weights and, as they come, activations of matrix products in eight bits; encoder and gradients stay fp32."""
     site = site or Site()
     provider = provider_of(device)
 
     def build(name: str, trace: Callable[[Model], Graph]) -> Runner:
         data = graph_bytes(name, trace, model, site)
-        if name != "vjp":
+        if name not in EXACT:
             exact = data
             data = site.kept(f"{name}.int8.onnx", model, "cpu", (*PACKAGES, "onnxruntime"), lambda: eight_bits(exact))
         return onnx_runner(data, site.cores, provider)
