@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segue.engine import noise
 from segue.engine.compose import Audio, encode
-from segue.engine.damage import Damage, Gaps, heard
+from segue.engine.damage import Clip, Damage, Gaps, heard
 from segue.engine.guidance import enter
 from segue.engine.models.spec import Model
 from segue.engine.paper import levels, xi_at
@@ -155,5 +155,4 @@ def _shifted(damage: Damage, first: int) -> Damage:
 
 def _scaled(damage: Damage, gain: float) -> Damage:
     """The damage at the model's level."""
-    level = getattr(damage, "level", None)
-    return damage if level is None else replace(damage, level=level * gain)  # type: ignore[type-var]
+    return replace(damage, level=damage.level * gain) if isinstance(damage, Clip) else damage

@@ -138,7 +138,7 @@ def fit(given: Examples, spec: EmbedderSpec, names: Sequence[str], steps: int, s
         classes = F.binary_cross_entropy_with_logits(logits, batch.p, reduction="none").sum(1).mean()
         loss = F.mse_loss(embedding / spread, batch.embedding / spread) + CLASS_WEIGHT * classes / 10
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
         if step % 100 == 0:

@@ -130,9 +130,9 @@ def load(path: Path, codec: Codec) -> LatentEmbedder:
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: holds no latent embedder ({line}); make one by `segue train embedder`") from error
-    error = _difference(known, codec)
-    if not error <= TOLERANCE:
-        raise ValueError(f"{path}: was trained on another codec (differs by {error:.2g}, allowed {TOLERANCE:g}); train its own")
+    apart = _difference(known, codec)
+    if not apart <= TOLERANCE:
+        raise ValueError(f"{path}: was trained on another codec (differs by {apart:.2g}, allowed {TOLERANCE:g}); train its own")
     return net.eval().requires_grad_(False)
 
 
