@@ -62,7 +62,8 @@ class Limiter:
         least = minimum_filter1d(padded, span, origin=span // 2 - ahead, mode="nearest")[hold : hold + ahead + len(needed)]
         total = np.cumsum(np.concatenate([[0.0], 1.0 - least]))
         reduction = (total[ahead + 1 :] - total[: -ahead - 1]) / (ahead + 1)
-        return 1.0 - np.maximum(reduction, 0.0)
+        gain: NDArray[np.float64] = 1.0 - np.maximum(reduction, 0.0)
+        return gain
 
 
 def true_peaks(audio: Audio) -> NDArray[np.float64]:
@@ -72,4 +73,5 @@ def true_peaks(audio: Audio) -> NDArray[np.float64]:
     fine = np.concatenate([np.zeros(OVERSAMPLED - 1), fine, np.zeros(OVERSAMPLED - 1)])
     around = np.lib.stride_tricks.sliding_window_view(fine, 2 * OVERSAMPLED - 1)[::OVERSAMPLED]
     peaks: NDArray[np.float64] = around.max(axis=1)[: audio.shape[1]]
-    return np.maximum(peaks, np.abs(audio).max(axis=0))
+    whole: NDArray[np.float64] = np.maximum(peaks, np.abs(audio).max(axis=0))
+    return whole
