@@ -70,12 +70,12 @@ def damage_of(kind: str, audio: Audio, rate: int) -> Damage:
 def lost(kind: str, damage: Damage, truth: Audio, rate: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
     """What was lost: samples `[n]`, frames of a spectrum and whether only bins above the cut-off count."""
     n = truth.shape[1]
-    samples = np.ones(n, np.bool_)
+    samples: NDArray[np.bool_] = np.ones(n, np.bool_)
     if isinstance(damage, Clip):
-        samples = (np.abs(truth) > damage.level).any(axis=0)
+        samples = np.any(np.abs(truth) > damage.level, axis=0)
     elif isinstance(damage, Gaps):
         samples = ~damage.kept(n)
-    frames = samples[: n // WINDOW * WINDOW].reshape(-1, WINDOW).any(axis=1)
+    frames: NDArray[np.bool_] = np.any(samples[: n // WINDOW * WINDOW].reshape(-1, WINDOW), axis=1)
     return samples, frames, kind == "lowpass"
 
 

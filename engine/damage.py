@@ -51,7 +51,8 @@ class LowPass:
         edge = min(round(RING_S * self.rate), x.shape[-1] - 1)
         spectrum = torch.fft.rfft(F.pad(x, (edge, edge), mode="reflect"))
         passed = spectrum * self._response(spectrum.shape[-1]).to(x)
-        return torch.fft.irfft(passed, n=x.shape[-1] + 2 * edge)[..., edge : edge + x.shape[-1]]
+        band: Tensor = torch.fft.irfft(passed, n=x.shape[-1] + 2 * edge)
+        return band[..., edge : edge + x.shape[-1]]
 
     def _response(self, bins: int) -> Tensor:
         place = torch.linspace(0, self.rate / 2, bins) / self.cutoff
@@ -117,14 +118,15 @@ class Gaps:
         n = y.shape[-1]
         near = np.convolve(~self.kept(n), np.ones(2 * GAP_FADE + 1) / (GAP_FADE + 1))[GAP_FADE : GAP_FADE + n]
         share = np.clip(near, 0, 1).astype(np.float32)
-        return (1 - share) * y + share * x
+        mended: Audio = (1 - share) * y + share * x
+        return mended
 
 
 def heard(audio: Tensor) -> Tensor:
     """`[B, 2, n]` to companded magnitudes `[B, 2, bins, frames]`: what can be compared where a codec keeps no phases."""
     power = _spectrum(audio.flatten(0, 1)).abs().square()
-    magnitudes: Tensor = (power + 1e-4) ** (HEARD / 2)
-    return magnitudes.unflatten(0, audio.shape[:2])
+    magnitudes: Tensor = ((power + 1e-4) ** (HEARD / 2)).unflatten(0, audio.shape[:2])
+    return magnitudes
 
 
 def _spectrum(audio: Tensor) -> Tensor:

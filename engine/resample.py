@@ -26,6 +26,6 @@ def resampled(audio: Tensor, source: int, target: int) -> Tensor:
     m = n // step * out
     spectrum = torch.fft.rfft(F.pad(audio, (edge, n - length - edge)))
     bins = min(n, m) // 2 + 1
-    whole = torch.fft.irfft(spectrum[..., :bins], n=m) * (m / n)
+    whole: Tensor = torch.fft.irfft(spectrum[..., :bins], n=m) * (m / n)
     first = edge // step * out
     return whole[..., first : first + round(length * target / source)]

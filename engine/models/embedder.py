@@ -50,7 +50,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, T]` to the same."""
-        h = self.down(F.gelu(self.up(self.norm(self.mix(x).transpose(1, 2)))))
+        h: Tensor = self.down(F.gelu(self.up(self.norm(self.mix(x).transpose(1, 2)))))
         return x + h.transpose(1, 2)
 
 
