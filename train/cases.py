@@ -51,7 +51,7 @@ class Case:
     @property
     def new(self) -> int:
         """Samples of new audio."""
-        return self.truth.shape[1]
+        return int(self.truth.shape[1])
 
 
 def draw(folder: Path, count: int, rate: int) -> list[Stretch]:

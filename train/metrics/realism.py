@@ -23,8 +23,7 @@ class Manifold:
 
     def holds(self, x: Values) -> NDArray[np.bool_]:
         """`[m]`: which of the points x `[m, dim]` lie in any ball."""
-        inside: NDArray[np.bool_] = (distances(x, self.points) <= self.radii).any(axis=1)
-        return inside
+        return np.asarray((distances(x, self.points) <= self.radii).any(axis=1))
 
     def realism(self, x: Values) -> Values:
         """`[m]`: max over the balls of radius / distance (their equation 3); 1 is the rim of the manifold.
