@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,13 +180,6 @@ def test_windows_join_without_a_step(toy: Model) -> None:
 
 
 # -- the command
-
-
-@pytest.fixture(autouse=True)
-def _denormals() -> Iterator[None]:
-    """The command flushes denormals, a switch of the whole process."""
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture
