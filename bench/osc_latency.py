@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ import soundfile
 
 from segue.bench.live import jack, serve
 from segue.clients.python import Client
-from segue.server.control.packets import encode
+from segue.server.control.packets import bundle, encode
 
 RATE = 44_100
 PHRASE_S = 1.0
@@ -71,7 +72,25 @@ def measure(work: Path, block: int, events: int, lead: float, allowance: float) 
             facts, since = kept(log, since, block + round(allowance * RATE))
             rows.append({**row, **facts})
             print(f"block {block} {mode}: p50 {row['p50']} ms, sd {row['sd']} ms", file=sys.stderr)
+        rows.append({"mode": "pairs", "block": block, **pairs(client, number, log, since)})
     return rows
+
+
+def pairs(client: Client, number: int, log: Path, since: int, count: int = 10) -> dict[str, Any]:
+    """Frames between the first samples of two commits whose tags lie a second of the stream apart."""
+    commit = encode("/segue/deck/1/commit", ("id", number, "xfade", 0.0), "sisf")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        for _ in range(count):
+            tag = time.time() + 0.2
+            for when in (tag, tag + 1.0):
+                out.sendto(bundle([commit], when), ("127.0.0.1", client.port))
+            time.sleep(1.7)
+    time.sleep(1.0)
+    lines = [json.loads(line) for line in log.read_text().splitlines()[since:]]
+    frames = [line["frame"] for line in lines if line["kind"] == "applied" and line["op"] == "PLAY"]
+    between = [b - a for a, b in zip(frames[::2], frames[1::2], strict=True)]
+    off = sum(line["scheduled"] != line["frame"] for line in lines if line["kind"] == "applied" and line["op"] == "PLAY")
+    return {"n": len(between), "frames_min": min(between), "frames_max": max(between), "applied": len(frames), "off_frame": off}
 
 
 def phrase(client: Client, work: Path) -> int:
