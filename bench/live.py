@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from segue.clients.python import Client, SegueError
 
 START_S = 60.0
+PORTS = range(20_000, 32_000)  # below those that Linux and others hand out
 
 
 class LiveError(RuntimeError):
@@ -25,10 +27,16 @@ class LiveError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port that nobody uses at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody uses at the moment, UDP and TCP; none that a system hands out, which may be gone a moment later."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            try:
+                udp.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextlib.contextmanager

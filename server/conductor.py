@@ -367,8 +367,9 @@ class Conductor:
 
     def _write(self, e: fx.Write) -> None:
         deck, first, audio = e.deck - 1, e.first, e.audio
-        # What is nearer than two blocks to the play head of a sounding slot came too late to be heard.
-        skip = max(0, self._segment.frame + 3 * self._segment.block - first) if self._segment.slot_sounds(deck, e.slot) else 0
+        # What was published and is nearer than two blocks to the play head of a sounding slot is not written again.
+        taken = self._segment.slot_sounds(deck, e.slot) and first < self._segment.slot_state(deck, e.slot).last
+        skip = max(0, self._segment.frame + 3 * self._segment.block - first) if taken else 0
         if audio.shape[1] > skip:
             self._segment.write_slot(deck, e.slot, first + skip, audio[:, skip:])
 

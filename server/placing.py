@@ -10,7 +10,7 @@ from segue.server.timeline import LEAD_BLOCKS, join, reanchored, sustained
 
 FIXED = frozenset({"transition", "infill"})  # what follows them lies at a given frame
 SLOTS = ("slot_a", "slot_b")
-FIRST_WRITE_S = 0.05  # of a prepared take this much is written before it is started, the rest just after
+FIRST_WRITE_S = 0.25  # of a prepared take this much is written before it is started, the rest just after
 SHORTEST_S = 0.1  # what must be left of a take to be worth entering
 
 

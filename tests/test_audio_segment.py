@@ -195,3 +195,20 @@ print([m for m in ("socket", "ssl", "asyncio", "torch", "multiprocessing") if m 
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_what_follows_the_published_end_is_written_however_late() -> None:
+    with stream(False) as (s, core):
+        take = noise(30, 4000, 2)
+        s.write_slot(0, 0, 0, take[:, :1000])
+        s.publish_slot(0, 0, 1, 0, 1000)
+        s.push(Command.play(0, Source.SLOT_A, 0, 0))
+        x = noise(31, 3000)
+        x[2:] = 0.0
+        out = [drive(s, core, x[:, :960])]
+        with pytest.raises(TooNear):
+            s.write_slot(0, 0, 990, take[:, 990:])  # some of it may be on its way out
+        s.write_slot(0, 0, 1000, take[:, 1000:])
+        s.publish_slot(0, 0, 1, 0, 4000)
+        out.append(drive(s, core, x[:, 960:]))
+        np.testing.assert_array_equal(np.concatenate(out, axis=1), take[:, :3000])

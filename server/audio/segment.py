@@ -195,7 +195,7 @@ class Segment:
             )
         if self._slot_sounds(d, slot):
             soonest = self.frame + 2 * self.block
-            if first_frame < soonest:
+            if first_frame < soonest and first_frame < int(d.slot[slot].last):  # what was never published is not played
                 raise TooNear(
                     f"slot: frame {first_frame} may be sounding, {soonest} is the first that may be written; write later frames"
                 )
