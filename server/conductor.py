@@ -142,7 +142,7 @@ class Conductor:
 
     def _take_up(self, spec: Spec, deck: int | None, bound: dict[str, Value], command: Command, at: int) -> None:
         try:
-            settings.unlocked(self.session.world, spec)
+            settings.unlocked(self.session.world, spec, bound)
         except CommandError as error:
             self.events.fail(command, command.address, str(error), error.code)
             return

@@ -15,6 +15,7 @@ from segue.server.state import World
 
 LEVELS = frozenset({"gain", "mute", "solo"})
 LOCKED = frozenset({"load", "cue", "seek", "save", "quit", "clear_sched", "learn", "map", "source", "meter"})
+ASKED = frozenset({"source", "meter", "map"})  # without an argument these change nothing
 
 
 def value_of(world: World, deck: int | None, name: str) -> Value:
@@ -58,9 +59,10 @@ def levels(world: World, at: int) -> Iterator[Effect]:
             yield Gain(deck.number, at, gain)
 
 
-def unlocked(world: World, spec: Spec) -> None:
-    """Raises CommandError for what must not happen by accident while the lock is on."""
-    if world.locked and spec.name in LOCKED:
+def unlocked(world: World, spec: Spec, bound: Mapping[str, Value]) -> None:
+    """Raises CommandError for what must not happen by accident while the lock is on; who only asks is answered."""
+    asks = not bound and spec.name in ASKED
+    if world.locked and spec.name in LOCKED and not asks:
         raise CommandError("locked", f"{spec.name}: the performance lock is on; send /segue/lock 0 first")
 
 

@@ -85,9 +85,13 @@ def test_the_lock_refuses_what_would_be_an_accident_and_lets_the_music_go_on(sta
     assert levels(stage) == (0.5, 1.0)
     assert [sentence.split(":")[0] for sentence in failed(stage)] == ["load", "save", "quit"]
     assert all("/segue/lock 0" in sentence for sentence in failed(stage))
+    stage.send("/segue/meter")
+    stage.send("/segue/meter", 3)
+    assert [args for address, args in stage.sent if address == "/segue/meter"] == [(4,)]
+    assert len(failed(stage)) == 4
     stage.send("/segue/lock", 0)
     stage.send("/segue/scene/save", 1)
-    assert len(failed(stage)) == 3
+    assert len(failed(stage)) == 4
 
 
 def test_a_muted_monitor_lets_only_takes_through(stage: Stage) -> None:
