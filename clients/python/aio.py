@@ -21,11 +21,11 @@ from segue.clients.python.client import (
     Event,
     SegueError,
     events_in,
-    given,
     is_failure,
     packet_of,
 )
-from segue.clients.python.methods import REPLIES, DeckMethods, ServerMethods
+from segue.clients.python.deck import Deck, given
+from segue.clients.python.methods import REPLIES, ServerMethods
 
 
 class AsyncClient(ServerMethods):
@@ -70,9 +70,9 @@ class AsyncClient(ServerMethods):
             raise SegueError("this client is closed: enter it with `async with`")
         self._transport.sendto(packet_of(address, args, at))
 
-    def deck(self, number: int) -> AsyncDeck:
+    def deck(self, number: int) -> Deck:
         """Deck 1, 2, ..."""
-        return AsyncDeck(self, number)
+        return Deck(self, number)
 
     async def wait(self, what: str | Callable[[Event], bool], timeout: float | None = None) -> Event:
         """The oldest event not taken yet with this address, or for which this is true. Raises SegueError after `timeout` s."""
@@ -189,30 +189,6 @@ class AsyncClient(ServerMethods):
         while True:
             await asyncio.sleep(RENEW)
             self.send("/segue/notify")
-
-
-class AsyncDeck(DeckMethods):
-    """One deck of a server: `deck.continue_(beats=8)`, `deck.gain(0.5)`, `await deck.gain()`."""
-
-    def __init__(self, client: AsyncClient, number: int) -> None:
-        self.client, self.number = client, number
-
-    def send(self, name: str, *args: Any, at: float | None = None) -> None:
-        """Send to an address of this deck by its last part."""
-        self.client.send(f"/segue/deck/{self.number}/{name}", *args, at=at)
-
-    def _take(self, verb: str, **options: Any) -> int:
-        if options.get("id") is None:
-            options["id"] = self.client.new_job(f"/segue/deck/{self.number}/{verb}")
-        self._verb(verb, **options)
-        return int(options["id"])
-
-    def _verb(self, verb: str, *args: Any, **options: Any) -> None:
-        pairs = [(name.rstrip("_"), value) for name, value in options.items() if value is not None]
-        self.send(verb, *given(args), *itertools.chain.from_iterable(pairs))
-
-    def _value(self, name: str, value: Any) -> Any:
-        return self.client.set_or_ask(f"/segue/deck/{self.number}/{name}", value)
 
 
 class _Inbox(asyncio.DatagramProtocol):

@@ -19,7 +19,8 @@ from pythonosc.osc_bundle_builder import OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import BuildError, OscMessageBuilder
 
-from segue.clients.python.methods import REPLIES, DeckMethods, ServerMethods
+from segue.clients.python.deck import Deck, given
+from segue.clients.python.methods import REPLIES, ServerMethods
 
 PORT = 7348
 RENEW = 5.0  # seconds between renewals of the lease, which lasts 30; a server that came back is heard after one of them
@@ -180,9 +181,9 @@ class Client(ServerMethods):
         return self.ask(f"/segue/{name}", *given(args)).args
 
     def _value(self, name: str, value: Any) -> Any:
-        return self._set_or_ask(f"/segue/{name}", value)
+        return self.set_or_ask(f"/segue/{name}", value)
 
-    def _set_or_ask(self, address: str, value: Any) -> Any:
+    def set_or_ask(self, address: str, value: Any) -> Any:
         if value is None:
             return self.ask(address).args[0]
         self.send(address, value)
@@ -230,30 +231,6 @@ class Client(ServerMethods):
                 self._news.notify_all()
         with self._news:
             self._news.notify_all()
-
-
-class Deck(DeckMethods):
-    """One deck of a server: `deck.continue_(beats=8)`, `deck.gain(0.5)`, `deck.gain()`."""
-
-    def __init__(self, client: Client, number: int) -> None:
-        self.client, self.number = client, number
-
-    def send(self, name: str, *args: Any, at: float | None = None) -> None:
-        """Send to an address of this deck by its last part."""
-        self.client.send(f"/segue/deck/{self.number}/{name}", *args, at=at)
-
-    def _take(self, verb: str, **options: Any) -> int:
-        if options.get("id") is None:
-            options["id"] = self.client.new_job(f"/segue/deck/{self.number}/{verb}")
-        self._verb(verb, **options)
-        return int(options["id"])
-
-    def _verb(self, verb: str, *args: Any, **options: Any) -> None:
-        pairs = [(name.rstrip("_"), value) for name, value in options.items() if value is not None]
-        self.send(verb, *given(args), *itertools.chain.from_iterable(pairs))
-
-    def _value(self, name: str, value: Any) -> Any:
-        return self.client._set_or_ask(f"/segue/deck/{self.number}/{name}", value)
 
 
 def _connected(host: str, port: int) -> socket.socket:
@@ -305,7 +282,3 @@ def _test(what: str | Callable[[Event], bool]) -> Callable[[Event], bool]:
 
 def is_failure(event: Event, address: str) -> bool:
     return event.address == "/segue/fail" and len(event.args) == 3 and event.args[0] == address
-
-
-def given(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(arg for arg in args if arg is not None)
