@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from segue.engine.models.shaped import Shaped
 from segue.engine.models.vae import check_audio, check_latents
 
 SIDES = 2  # left and right
@@ -66,32 +67,14 @@ def _overlapped(frames: Tensor, hop: int) -> Tensor:
     return added.flatten(-2)
 
 
-class Fold(nn.Module):
+class Fold(Shaped):
     """The waveform model's `Codec`: nothing learned, nothing lost."""
+
+    spec: FoldSpec
 
     def __init__(self, spec: FoldSpec) -> None:
         super().__init__()
         self.spec = spec
-
-    @property
-    def rate(self) -> int:
-        """Sample rate in Hz."""
-        return self.spec.rate
-
-    @property
-    def hop(self) -> int:
-        """Samples a folded frame."""
-        return self.spec.hop
-
-    @property
-    def audio_channels(self) -> int:
-        """Left and right."""
-        return SIDES
-
-    @property
-    def latent_dim(self) -> int:
-        """Channels of a folded frame."""
-        return self.spec.latent_dim
 
     @property
     def receptive_frames(self) -> int:

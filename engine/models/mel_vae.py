@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from segue.engine.models.blocks2d import Grow2d, Shrink2d, folded, images
 from segue.engine.models.melspec import MelImage, MelSpec
+from segue.engine.models.shaped import Shaped
 from segue.engine.models.vae import check_audio, check_latents
 
 MIDDLE = 2  # blocks more at the lowest rate, of each way
@@ -138,9 +139,10 @@ class Decoder(nn.Module):
         return self.image.inverted(self.pictured(z), frame_offset * self.spec.stride)
 
 
-class MelVae(nn.Module):
+class MelVae(Shaped):
     """The latent mel model's `Codec`: image, posterior's mean, and back by the inversion."""
 
+    spec: MelVaeSpec
     mean: Tensor
     std: Tensor
 
@@ -150,26 +152,6 @@ class MelVae(nn.Module):
         self.encoder, self.decoder = Encoder(spec), Decoder(spec)
         self.register_buffer("mean", torch.zeros(spec.latent_dim))
         self.register_buffer("std", torch.ones(spec.latent_dim))
-
-    @property
-    def rate(self) -> int:
-        """Sample rate in Hz."""
-        return self.spec.rate
-
-    @property
-    def hop(self) -> int:
-        """Samples a latent frame."""
-        return self.spec.latent_hop
-
-    @property
-    def audio_channels(self) -> int:
-        """Left and right; equal where the image is mono."""
-        return 2
-
-    @property
-    def latent_dim(self) -> int:
-        """Values of a latent frame."""
-        return self.spec.latent_dim
 
     @property
     def _columns(self) -> int:

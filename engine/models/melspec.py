@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from segue.engine.measure import mel_matrix
 from segue.engine.models.blocks2d import folded, images
+from segue.engine.models.shaped import Shaped
 from segue.engine.models.vae import check_audio, check_latents, istft, stft
 
 SPREAD_DB, CENTRE_DB, FLOOR_DB = 20.0, -52.0, -100.0  # of music at -18 LUFS, a full-scale sine at 0; measured, see docs/LOG.md
@@ -151,33 +152,15 @@ def decibel_error(image: Tensor, other: Tensor, range_db: float = 80.0) -> Tenso
     return (torch.maximum(a, floor) - torch.maximum(b, floor)).abs().mean(1)
 
 
-class MelCodec(nn.Module):
+class MelCodec(Shaped):
     """The mel image as a `Codec`: nothing learned; decoding is the inversion."""
+
+    spec: MelSpec
 
     def __init__(self, spec: MelSpec) -> None:
         super().__init__()
         self.spec = spec
         self.image = MelImage(spec)
-
-    @property
-    def rate(self) -> int:
-        """Sample rate in Hz."""
-        return self.spec.rate
-
-    @property
-    def hop(self) -> int:
-        """Samples a column."""
-        return self.spec.latent_hop
-
-    @property
-    def audio_channels(self) -> int:
-        """Left and right; equal where the image is mono."""
-        return 2
-
-    @property
-    def latent_dim(self) -> int:
-        """Rows of the images."""
-        return self.spec.latent_dim
 
     @property
     def receptive_frames(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segue.engine.models.shaped import Shaped
 from segue.engine.models.vae import NARROW_POSTERIOR, Block, check_audio, check_latents
 
 LAYERS = 8
@@ -123,9 +124,10 @@ def _block(spec: PaperVaeSpec, halvings: int) -> Block:
     return Block(spec.width_at(halvings), spec.expansion, spec.kernel)
 
 
-class PaperVae(nn.Module):
+class PaperVae(Shaped):
     """The paper's VAE (implements `Codec`)."""
 
+    spec: PaperVaeSpec
     mean: Tensor
     std: Tensor
 
@@ -135,26 +137,6 @@ class PaperVae(nn.Module):
         self.encoder, self.decoder = PaperEncoder(spec), PaperDecoder(spec)
         self.register_buffer("mean", torch.zeros(spec.latent_dim))
         self.register_buffer("std", torch.ones(spec.latent_dim))
-
-    @property
-    def rate(self) -> int:
-        """Sample rate in Hz."""
-        return self.spec.rate
-
-    @property
-    def hop(self) -> int:
-        """Samples a latent frame."""
-        return STRIDE
-
-    @property
-    def audio_channels(self) -> int:
-        """Left and right."""
-        return 2
-
-    @property
-    def latent_dim(self) -> int:
-        """Channels of a latent frame."""
-        return self.spec.latent_dim
 
     @property
     def receptive_frames(self) -> int:

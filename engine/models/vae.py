@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segue.engine.models.shaped import Shaped
+
 SQRT_HALF = math.sqrt(0.5)
 GAIN_SLOPE = 4.0  # band levels are learned as this share of a natural logarithm
 NARROW_POSTERIOR = -5.0  # log-variance at the start of training
@@ -302,9 +304,10 @@ class Decoder(nn.Module):
         return self.draws(z, [noise])[0]
 
 
-class LiveCodec(nn.Module):
+class LiveCodec(Shaped):
     """Segue's live codec (implements `Codec`). Noise is a pure function of the absolute latent frame."""
 
+    spec: CodecSpec
     mean: Tensor
     std: Tensor
     noise: Tensor
@@ -316,26 +319,6 @@ class LiveCodec(nn.Module):
         self.register_buffer("mean", torch.zeros(spec.latent_dim))
         self.register_buffer("std", torch.ones(spec.latent_dim))
         self.register_buffer("noise", noise_spectrum(spec), persistent=False)
-
-    @property
-    def rate(self) -> int:
-        """Sample rate in Hz."""
-        return self.spec.rate
-
-    @property
-    def hop(self) -> int:
-        """Samples a latent frame."""
-        return self.spec.latent_hop
-
-    @property
-    def audio_channels(self) -> int:
-        """Left and right."""
-        return 2
-
-    @property
-    def latent_dim(self) -> int:
-        """Channels of a latent frame."""
-        return self.spec.latent_dim
 
     @property
     def receptive_frames(self) -> int:
