@@ -12,8 +12,9 @@ from audio import CORES, fresh_name
 from segue.server.audio.core import Core, make_core
 from segue.server.audio.feeder import Feeder
 from segue.server.audio.file import run_offline
-from segue.server.audio.files import FileError, FileReader, read_region
+from segue.server.audio.files import FileError, FileReader
 from segue.server.audio.segment import Geometry, NotHeard, Segment
+from segue.server.audio.track import read_region
 from segue.server.audio.values import Command, FileState, Tape
 
 RATE = 44_100

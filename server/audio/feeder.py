@@ -11,8 +11,9 @@ import threading
 from dataclasses import dataclass
 
 from segue.server.audio import layout
-from segue.server.audio.files import FileError, FileReader, read_region
+from segue.server.audio.files import FileError, FileReader
 from segue.server.audio.segment import Segment, clipped, ring_write
+from segue.server.audio.track import Track, TrackReader, open_track, read_region
 from segue.server.audio.values import FileState, Tape
 
 __all__ = ["Feeder", "FileError", "read_region"]
@@ -25,7 +26,7 @@ REST_S = 0.005
 
 @dataclass
 class _Bank:
-    reader: FileReader
+    reader: FileReader | TrackReader
     cue: int
 
 
@@ -60,7 +61,8 @@ class _Deck:
             self._eject()
             return
         try:
-            stamp = (os.stat(path).st_mtime, os.stat(path).st_size) if os.path.isfile(path) else (0.0, 0)
+            file = Track.parse(path).path
+            stamp = (os.stat(file).st_mtime, os.stat(file).st_size) if os.path.isfile(file) else (0.0, 0)
             if path != self._path or stamp != self._stamp or self._file < 0:
                 self._load(path, stamp, position)
             self._cue(position)
@@ -71,7 +73,7 @@ class _Deck:
 
     def _load(self, path: str, stamp: tuple[float, int], position: int) -> None:
         self._answer(self._seen, FileState.LOADING, position)
-        FileReader(path, self._rate).close()  # raises where it cannot be read, before the old file is let go
+        open_track(path, self._rate).close()  # raises where it cannot be read, before the old file is let go
         self._files += 1
         self._path, self._stamp, self._file = path, stamp, self._files
 
@@ -106,7 +108,7 @@ class _Deck:
         b, old = self._d.bank[k], self._banks.pop(k, None)
         if old is not None:
             old.reader.close()
-        reader = FileReader(self._path, self._rate)
+        reader = open_track(self._path, self._rate)
         start = min(max(0, position - round(BEHIND_S * self._rate)), reader.length)
         reader.seek(start)
         self._segment.store(b, "file", -1)

@@ -102,10 +102,3 @@ class FileReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def read_region(path: str, position: int, n: int, rate: int) -> Audio:
-    """n frames of a file at `rate` from `position` on, [2, n], the same that a deck plays there. Raises FileError."""
-    with FileReader(path, rate) as reader:
-        reader.seek(position)
-        return reader.read(n)
