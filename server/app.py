@@ -21,7 +21,7 @@ from segue.server.audio.memory import SharedMemoryError, sweep
 from segue.server.audio.process import run_audio
 from segue.server.audio.segment import Segment
 from segue.server.commands import DECKS, PORT
-from segue.server.config import BLOCK, RATE, Config
+from segue.server.config import BLOCK, RATE, Config, add_embedder
 
 CANNOT_START = 2
 SEGMENT = "segue-"  # and the process id: the stream's memory
@@ -45,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend", default=os.environ.get("SEGUE_BACKEND", "auto"), help="how the model runs; auto: the fastest measured"
     )
     parser.add_argument("--torch-device", default="cpu", help="cpu or cuda")
-    parser.add_argument(
-        "--embedder", default=os.environ.get("SEGUE_YAMNET", ""), metavar="FILE", help="what style and classes are measured by"
-    )
+    add_embedder(parser)
     parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0: all cores but one")
     parser.add_argument("--midi", nargs="?", const="", default=None, metavar="PORTS", help="listen to MIDI inputs of this name")
     parser.add_argument("--midi-map", default="", metavar="FILE", help="the MIDI map, written again when something is learnt")

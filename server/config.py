@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 
 from segue.server.commands import DECKS, PORT
@@ -61,3 +63,9 @@ class Config:
         for name in ("files", "engine_argv"):
             data[name] = tuple(data.get(name, ()))
         return cls(**data)
+
+
+def add_embedder(parser: argparse.ArgumentParser) -> None:
+    """The option that names what style and classes are measured by, alike for every command that makes takes."""
+    known = os.environ.get("SEGUE_YAMNET", "")
+    parser.add_argument("--embedder", default=known, metavar="FILE", help="what style and classes are measured by")

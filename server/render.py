@@ -16,7 +16,7 @@ from typing import Any
 import soundfile
 
 from segue.server.audio.files import FileError, FileReader
-from segue.server.config import Config
+from segue.server.config import Config, add_embedder
 from segue.server.jobs import Audio
 from segue.server.score import Event, ScoreError, read_score
 from segue.server.showlog import ShowLog
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost", type=float, default=COST_S, help=f"seconds charged for a window of new audio ({COST_S:g})")
     parser.add_argument("--model", default="live")
     parser.add_argument("--backend", default="eager")
+    add_embedder(parser)
     parser.add_argument("--block", type=int, default=256)
     parser.add_argument("--tempo", type=float, default=120.0)
     parser.add_argument("--tail", type=float, default=0.0, help="seconds rendered after the input ends")
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             raise ScoreError(f"{args.output}: is the input itself; give another name for the output")
         with opened(args.input, 44_100) as reader:
             report, fails = rendered(args, score, reader)
-    except (ScoreError, FileError, OSError, soundfile.LibsndfileError) as error:
+    except (OSError, ValueError, soundfile.LibsndfileError) as error:
         print(f"segue render: {error}", file=sys.stderr)
         return 2
     for fail in fails:
@@ -114,7 +115,8 @@ def rendered(args: argparse.Namespace, score: list[Event], reader: FileReader) -
     from segue.server.inference import Inference
     from segue.server.takelog import measured, still_playing
 
-    config = Config(rate=44_100, block=args.block, model=args.model, backend=args.backend, tempo=args.tempo)
+    chosen = {name: getattr(args, name) for name in ("block", "model", "backend", "embedder", "tempo")}
+    config = Config(rate=44_100, **chosen)
     engine, state = make_engine(config)
     log, digest, frames = TakeLog(args.log), hashlib.sha256(), reader.length + round(args.tail * config.rate)
     stage = Stage(config, lambda segment: Inference(engine, segment, config.rate), state, args.cost, log)

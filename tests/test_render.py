@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 from fake_runner import RATE, STATE, FakeRunner
 
+from segue.engine.models.guide import SHIPPED
 from segue.server.config import Config
 from segue.server.jobs import Audio
 from segue.server.render import perform, read_input
@@ -19,6 +21,7 @@ from segue.server.score import Event, ScoreError, read_score
 from segue.server.stage import Stage
 
 BEAT = RATE // 2
+CLIP = Path(__file__).parents[1] / "examples" / "clip_a.flac"
 
 
 def clicks(seconds: float) -> Audio:
@@ -167,6 +170,30 @@ def test_a_score_is_read_in_order_of_time(tmp_path: Path) -> None:
         Event(1.5, "/segue/deck/1/continue", ("beats", 4)),
         Event(2.0, "/segue/panic", (), True),
     ]
+
+
+def render(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "segue", "render", str(CLIP), "out.wav", "--score", "score.yaml", *words]
+    (folder / "score.yaml").write_text("- {at: 4.0, send: [/segue/deck/1/style, class, Piano, sec, 0.5, steps, 1]}")
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_what_measures_style_is_given_by_name_or_path(tmp_path: Path) -> None:
+    """Statistics know no classes, the network that ships for the model does."""
+    told = render(tmp_path, "--embedder", "statistics")
+    assert (told.returncode, "guide statistics has no classes" in told.stderr) == (0, True)
+    made = render(tmp_path, "--embedder", str(SHIPPED / "live.embedder"), "--json")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert [take["verb"] for take in json.loads(made.stdout)["takes"]] == ["style"]
+
+
+def test_an_embedder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.embedder").write_text("no network")
+    for name, sentence in (("gone.embedder", "got 'gone.embedder'"), ("text.embedder", "holds no latent embedder")):
+        told = render(tmp_path, "--embedder", name)
+        assert told.returncode == 2
+        assert sentence in told.stderr
+        assert len(told.stderr.splitlines()) == 1
 
 
 def test_the_command_says_one_line_and_ends_with_two(tmp_path: Path) -> None:
