@@ -235,7 +235,7 @@ def sound_device() -> bool:
 
 def load(client: Client, deck: int, path: str) -> None:
     """Puts a file on a deck and waits until it stands."""
-    client.deck(deck).load(path)
+    client.deck(deck).load(path, gain=0.0)
     client.wait(lambda e: e.address == f"/segue/deck/{deck}/file", 15.0)
 
 

@@ -98,7 +98,7 @@ def phrase(client: Client, work: Path) -> int:
     path = work / "noise.wav"
     soundfile.write(path, np.random.default_rng(1).choice([-0.5, 0.5], (4 * RATE, 2)).astype(np.float32), RATE)
     deck = client.deck(1)
-    deck.load(str(path))
+    deck.load(str(path), gain=0.0)
     client.wait("/segue/deck/1/file", 10.0)
     deck.play()
     while client.status()["decks"][0]["position"] < PHRASE_S + 0.5:

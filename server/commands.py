@@ -190,7 +190,16 @@ SPECS: tuple[Spec, ...] = (
     ),
     _verb("undo", "plays the take before this one", ()),
     _verb("redo", "plays the take that `undo` left", ()),
-    _verb("load", "loads a file, which makes this a file deck", (), (Arg("path", "s", "an audio file", required=True),)),
+    _verb(
+        "load",
+        "loads a file, which makes this a file deck; its level, tempo and beats are found out unless they are said",
+        (
+            Arg("gain", "f", "how much louder it is played; without it as the reference says", "dB", -60, 24),
+            Arg("bpm", "f", "its tempo", "BPM", 20, 300),
+            Arg("beat", "f", "a place in it where a bar begins", "s", 0),
+        ),
+        (Arg("path", "s", "an audio file", required=True),),
+    ),
     _verb("play", "starts the file", (_COMMON[4],)),
     _verb("pause", "pauses the file", (_COMMON[4],)),
     _verb("seek", "moves to a place in the file", (), (Arg("sec", "f", "place in the file", "s", 0, required=True),)),
@@ -242,6 +251,11 @@ SPECS: tuple[Spec, ...] = (
         Arg("mode", "s", "thru or mute", choices=MONITOR, default="thru"),
     ),
     _value(f"{ROOT}/generated", "level of everything generated", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
+    _value(
+        f"{ROOT}/reference",
+        "integrated loudness that files are brought to when they are loaded, 12 dB up or down at most, to -1 dBTP at most",
+        Arg("lufs", "f", "loudness", "LUFS", -40, -5, -14.0),
+    ),
     # scenes
     _action("scene/save", "keeps every value of every deck under a number", (_SCENE,)),
     _action("scene/recall", "sets what was kept under a number", (_SCENE,)),
@@ -290,6 +304,13 @@ SPECS: tuple[Spec, ...] = (
         "sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs",
         (Arg("on", "b", "1 or 0", default=True),),
         reply="waveform",
+        returns=(Arg("on", "i", "1 or 0"),),
+    ),
+    _action(
+        "spectrum",
+        "sends the spectrum of what comes in and of what sounds too, for as long as notify's lease runs",
+        (Arg("on", "b", "1 or 0", default=True),),
+        reply="spectrum",
         returns=(Arg("on", "i", "1 or 0"),),
     ),
     _action(
@@ -377,6 +398,17 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     _event(
+        f"{_DECK}/spectrum",
+        "the spectrum of one of the two, column by column, to those who asked",
+        (
+            Arg("what", "s", "input or output"),
+            Arg("frame", "h", "the first frame of the first column", "frame"),
+            Arg("column", "i", "frames a column", "frame"),
+            Arg("bands", "i", "bands a column, evenly spaced in octaves from 30 Hz to half the rate"),
+            Arg("columns", "B", "one byte as the third of wave, then a byte a band: 0 is -90 dB, 255 a sine of full scale"),
+        ),
+    ),
+    _event(
         f"{_DECK}/coming",
         "a take that is on its way or plays, to watchers, whenever that changes",
         (
@@ -405,6 +437,17 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     _event(f"{_DECK}/file", "the file of a file deck", (Arg("path", "s", "file"), Arg("sec", "f", "length", "s"))),
+    _event(
+        f"{_DECK}/track",
+        "what was found out of a file that was loaded, or said of it",
+        (
+            Arg("gain", "f", "how much louder it is played", "dB"),
+            Arg("lufs", "f", "integrated loudness of the file, -120 where it is silent or was not measured", "LUFS"),
+            Arg("peak", "f", "its true peak, -120 likewise", "dBTP"),
+            Arg("bpm", "f", "its tempo, 0 where no beat is sure", "BPM"),
+            Arg("beat", "f", "its first beat, the first of a bar where that was said; -1 where there is none", "s"),
+        ),
+    ),
     _event(
         f"{ROOT}/sync/state",
         "how the source of tempo is",

@@ -13,14 +13,16 @@ from typing import Any, Protocol
 import segue
 from segue.server import effects as fx
 from segue.server import reports, seen, settings
+from segue.server.analysing import Analyst, AtOnce
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Bus, Curve, Op, Policy, Ring, TooNear
 from segue.server.audio.values import Command as Order
 from segue.server.commands import CODES, ROOT, Command, CommandError, Kind, Spec, Value, addresses
 from segue.server.control.patterns import resolve
-from segue.server.events import Events
-from segue.server.files import FileDecks, Loaded, Moved
+from segue.server.events import Audience, Events
+from segue.server.files import FileDecks, Moved
 from segue.server.jobs import WorkerEvent
+from segue.server.loading import Loading, Ready
 from segue.server.looping import LoopKeeper
 from segue.server.scheduler import QueueFullError, Scheduler
 from segue.server.session import Session
@@ -77,9 +79,16 @@ class Conductor:
     """Commands in, sound and answers out."""
 
     def __init__(
-        self, segment: Segment, session: Session, events: Events, clock: Timebase, log: ShowLog, delays: Delays = Delays()
+        self,
+        segment: Segment,
+        session: Session,
+        events: Events,
+        clock: Timebase,
+        log: ShowLog,
+        delays: Delays = Delays(),
+        analyst: Analyst | None = None,
     ) -> None:
-        """Everything that it speaks to."""
+        """Everything that it speaks to. analyst: finds out what files are; without one that is done while everything waits."""
         self.session, self.events = session, events
         self.worker: Worker | None = None
         self.sources: Sources | None = None
@@ -90,6 +99,7 @@ class Conductor:
         self.commands = 0
         self._segment, self._clock, self._log, self._delays = segment, clock, log, delays
         self._files = FileDecks(segment)
+        self.loading = Loading(self._files, analyst or AtOnce(segment.rate), segment.rate)
         self._table = addresses(decks=len(session.world.decks))
         self._waiting: Scheduler[tuple[Spec, int | None, dict[str, Value], Command, int]] = Scheduler()
         self._applied = segment.log_index
@@ -223,11 +233,11 @@ class Conductor:
         self._told &= takes.keys()
 
     def _hear_files(self) -> None:
-        for news in self._files.poll():
-            if isinstance(news, Loaded):
-                self.perform(self.session.loaded(news.deck, news.path, news.frames))
+        for news in self.loading.poll():
+            if isinstance(news, Ready):
+                self.perform(self.session.loaded(news.deck, news.track, news.frames, news.what))
             elif isinstance(news, Moved):
-                self.session.transported(news.deck, news.frame, news.position, news.playing)
+                self.session.transported(news.deck, news.frame, news.position, news.playing, news.track)
             else:
                 self.events.fail(news.route, news.address, news.sentence, "bad-file")
 
@@ -265,8 +275,11 @@ class Conductor:
             text = bound.get("text")
             events.reply(command, f"{ROOT}/midi/map", self._midi().text(None if text is None else str(text)))
 
+        def join(audience: Audience) -> Callable[[Command, dict[str, Value], int], None]:
+            return lambda command, bound, at: events.join(command.sender, audience, bool(bound.get("on", True)))
+
         def waveform(command: Command, bound: dict[str, Value], at: int) -> None:
-            events.watch(command.sender, bool(bound.get("on", True)))
+            join(Audience.WATCHING)(command, bound, at)
             if bound.get("on", True):
                 self.on_watch(command.sender)
 
@@ -276,7 +289,8 @@ class Conductor:
             "version": lambda command, bound, at: events.reply(command, f"{ROOT}/version", segue.__version__),
             "clock": clock,
             "notify": notify,
-            "subscribe": lambda command, bound, at: events.subscribe(command.sender, bool(bound.get("on", True))),
+            "subscribe": join(Audience.SUBSCRIBED),
+            "spectrum": join(Audience.SPECTRA),
             "waveform": waveform,
             "learn": lambda command, bound, at: self._midi().learn(str(bound.get("address") or "")),
             "map": midi_map,
@@ -340,6 +354,7 @@ class Conductor:
             fx.Panic: lambda e: self._push(Order.panic(e.frame, id=self._next())),
             fx.LoadFile: self._load,
             fx.Transport: self._transport,
+            fx.Prepare: lambda e: self._files.prepare(e.deck, e.track, e.position),
             fx.Capture: self._capture,
             fx.Loop: lambda e: segment.publish_loop(e.deck - 1, e.audio, e.origin),
             fx.Source: self.take_tempo_from,
@@ -388,13 +403,13 @@ class Conductor:
 
     def _load(self, e: fx.LoadFile) -> None:
         try:
-            self._files.load(e.deck, e.path, e.route, e.address)
+            self.loading.load(e)
         except ValueError as error:  # a path that is too long, or holds a zero
             self.events.fail(e.route, e.address, str(error), "bad-file")
 
     def _transport(self, e: fx.Transport) -> None:
-        self.session.transported(e.deck, e.frame, e.position, e.playing)
-        self._files.move(e.deck, e.frame, e.position, e.playing)
+        self.session.transported(e.deck, e.frame, e.position, e.playing, e.track)
+        self._files.move(e.deck, e.frame, e.position, e.playing, e.track, e.exact)
 
     def _capture(self, e: fx.Capture) -> None:
         audio = self._segment.read(Ring.SOUNDED, e.deck - 1, e.end, e.frames)

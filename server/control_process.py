@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from segue.server.analysing import Processes
 from segue.server.audio.priority import ahead_of_the_model
 from segue.server.audio.segment import Segment, SharedMemoryError
 from segue.server.clock import SampleClock
@@ -35,6 +36,7 @@ from segue.server.jobs import WorkerEvent
 from segue.server.reports import JOB_TYPES, levels
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
+from segue.server.spectrum import Spectra
 from segue.server.state import World
 from segue.server.sync.beats import Beats
 from segue.server.sync.listening import Listening
@@ -71,11 +73,13 @@ class Control:
         world = World.fresh(config.rate, segment.decks, config.tempo)
         self._left = restore(world, config.state_file)
         delays = Delays(config.output_latency, config.allowance)
-        self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, delays)
+        analyst = Processes(config.rate)
+        self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, delays, analyst)
         self._events.snapshot = self._conductor.snapshot
         self._conductor.on_quit = self.stop
         self._conductor.door_stats = self._door.stats
         self._waveforms = Waveforms(segment, world, self._events)
+        self._spectra = Spectra(segment, self._events)
         self._upcoming = Upcoming(segment, world, self._events)
         self._conductor.on_watch = self._waveforms.show
         self._surface: Surface | None = None
@@ -144,6 +148,7 @@ class Control:
         finally:
             if midi is not None:
                 midi.close()
+            self._conductor.loading.close()
             self._sources.close()
             if self._jack_clock is not None:
                 self._jack_clock.close()
@@ -219,6 +224,7 @@ class Control:
                 self._events.meters(f"{ROOT}/deck/{deck}/meters", *levels(self._segment, deck))
             self._events.tick()
             self._waveforms.tick()
+            self._spectra.tick()
             self._upcoming.tick()
             self._log.spell(LOG_LINES)
             if loop.time() >= save_at:
@@ -270,6 +276,7 @@ def remembered(world: World) -> dict[str, object]:
         "locked": world.locked,
         "monitor": world.monitor,
         "generated": world.generated,
+        "reference": world.reference,
         "scenes": world.scenes,
         "jobs": [(t.number, t.job.deck, t.job.verb, t.route, t.address) for t in world.pending()],
         "decks": [
@@ -295,12 +302,13 @@ def restore(world: World, path: str) -> Left:
         world.grid = Grid(world.rate, data["bpm"], data["beats_per_bar"], data["origin"])
         world.sync.source = data["source"]
         world.monitor, world.generated = data["monitor"], data["generated"]
+        world.reference = data["reference"]
         world.locked, world.scenes = data["locked"], {int(number): kept for number, kept in data["scenes"].items()}
         world.next_job, world.next_play = data["next_job"] + 1, data["next_play"] + 64
         for deck, kept in zip(world.decks, data["decks"], strict=False):
             deck.values.update(kept["values"])
             deck.heard_from, deck.slot, deck.gain = kept["heard_from"], kept["slot"], kept["gain"]
-            deck.file = File(**kept["file"]) if kept["file"] else None
+            deck.file = File(**kept["file"] | {"beats": tuple(kept["file"]["beats"])}) if kept["file"] else None
         return Left([(s, t, m) for s, t, m in data["leases"]], [(n, d, v, r, a) for n, d, v, r, a in data["jobs"]])
     except (OSError, ValueError, KeyError, TypeError):
         return Left([], [])

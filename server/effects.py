@@ -102,22 +102,40 @@ class Panic:
 
 @dataclass(frozen=True)
 class LoadFile:
-    """Put a file on a deck, from a place in it."""
+    """Put a file on a deck. gain_db, bpm, beat (s, a downbeat): None where the file's own decide, the level by reference_lufs."""
 
     deck: int
     path: str
     route: str
     address: str
+    reference_lufs: float = 0.0
+    gain_db: float | None = None
+    bpm: float | None = None
+    beat: float | None = None
 
 
 @dataclass(frozen=True)
 class Transport:
-    """From `frame` on the deck's file plays from `position` (frames of the stream's rate), or rests there."""
+    """From `frame` on the deck plays `track` from `position` (frames of the stream's rate), or rests there.
+
+    exact: a start that buffering delays is as far on as it is late.
+    """
 
     deck: int
     frame: int
     position: int
     playing: bool
+    track: str
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Have `track` ready at `position` on a deck that will play from there."""
+
+    deck: int
+    track: str
+    position: int
 
 
 @dataclass(frozen=True)
@@ -211,6 +229,7 @@ Effect: TypeAlias = (
     | Panic
     | LoadFile
     | Transport
+    | Prepare
     | Capture
     | Loop
     | Source

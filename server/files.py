@@ -42,6 +42,8 @@ class Moved:
     frame: int
     position: int
     playing: bool
+    track: str
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,23 @@ class FileDecks:
         self._loads[deck] = _Load(ticket, path, route, address)
         self._moves.pop(deck, None)
 
-    def move(self, deck: int, frame: int, position: int, playing: bool) -> None:
-        """Plays a deck's file from `position` at `frame`, or rests there; later by what buffering takes."""
-        asked = Moved(deck, frame, position, playing)
-        if not playing or self._buffered(deck, position):
+    def prepare(self, deck: int, track: str, position: int) -> None:
+        """Has a track ready at a place, for a `move` that is to come. Raises ValueError for a path that is too long."""
+        self._segment.request_file(deck - 1, track, position)
+        self._paths[deck] = track
+
+    def move(self, deck: int, frame: int, position: int, playing: bool, track: str, exact: bool = False) -> None:
+        """Plays a track on a deck from `position` at `frame`, or rests there; later by what buffering takes.
+
+        exact: and then as far on as it is late. Raises ValueError for a path that is too long.
+        """
+        asked = Moved(deck, frame, position, playing, track, exact)
+        here = track == self._paths.get(deck, "")
+        if here and (not playing or self._buffered(deck, position)):
             self._moves.setdefault(deck, []).append((None, asked))
             return
-        ticket = self._segment.request_file(deck - 1, self._paths.get(deck, ""), position)
+        ticket = self._segment.request_file(deck - 1, track, position)
+        self._paths[deck] = track
         self._moves.setdefault(deck, []).append((ticket, asked))
 
     def _buffered(self, deck: int, position: int) -> bool:
@@ -115,12 +127,14 @@ class FileDecks:
             return None
         if status.state is not FileState.READY:
             return Refused(deck, status.sentence or f"deck {deck} has no file: load one", "", "")
-        frame = asked.frame
+        frame, position = asked.frame, asked.position
         if ticket is not None:  # buffering took its time: never a start in the past
             frame = max(frame, self._segment.frame + LEAD_BLOCKS * self._segment.block)
+        if asked.exact and asked.playing:
+            position += frame - asked.frame
         tape = Tape.PLAY if asked.playing else Tape.PAUSE
-        self._segment.push(Command.feed(deck - 1, tape, frame, asked.position, status.file, self._fade()))
-        return replace(asked, frame=frame)
+        self._segment.push(Command.feed(deck - 1, tape, frame, position, status.file, self._fade()))
+        return replace(asked, frame=frame, position=position)
 
     def _fade(self) -> int:
         return round(FADE_S * self._segment.rate)

@@ -158,7 +158,9 @@ def step_history(world: World, asked: Asked) -> Iterator[Effect]:
 
 def load(world: World, asked: Asked) -> Iterator[Effect]:
     """Asks for a file, which makes this a file deck."""
-    yield LoadFile(asked.deck, str(asked.bound["path"]), asked.command.sender, asked.command.address)
+    told = [None if asked.bound.get(name) is None else _seconds(asked, name) for name in ("gain", "bpm", "beat")]
+    sender, address = asked.command.sender, asked.command.address
+    yield LoadFile(asked.deck, str(asked.bound["path"]), sender, address, world.reference, *told)
 
 
 def _file(world: World, deck: int) -> File:
@@ -178,16 +180,17 @@ def _play_or_pause_at(world: World, asked: Asked, job: int, frame: int) -> Itera
     file, deck = _file(world, asked.deck), world.deck(asked.deck)
     if asked.verb == "play" and not file.playing:
         deck.heard_from = frame
-    yield Transport(deck.number, frame, file.position(frame), asked.verb == "play")
+    yield Transport(deck.number, frame, file.position(frame), asked.verb == "play", file.path)
 
 
 def seek_or_cue(world: World, asked: Asked) -> Iterator[Effect]:
-    """Moves to a place in the file; cue rests there."""
+    """Moves to a place in the file, at its own tempo; cue rests there."""
     file = _file(world, asked.deck)
+    track = replace(file.track, factor=1.0, start=0)
     position = round(_seconds(asked, "sec") * world.rate)
     if position >= file.frames:
         raise CommandError("bad-argument", f"{asked.verb}: the file is {file.frames / world.rate:.1f} s long")
-    yield Transport(asked.deck, asked.at, position, file.playing and asked.verb == "seek")
+    yield Transport(asked.deck, asked.at, position, file.playing and asked.verb == "seek", str(track))
 
 
 # What happens at the place of a verb: world, what was asked, the job it is about, and the frame.

@@ -43,9 +43,10 @@ class Meter:
         self._powers.append(power[:whole].reshape(-1, self._step).mean(axis=1))
         self._rest = power[whole:]
         joined = np.concatenate([self._tail, audio], axis=1)
-        if joined.size and float(np.abs(joined).max()) >= LIKELY * self._peak:
-            self._peak = max(self._peak, float(true_peaks(joined).max()))
-        self._tail = joined[:, -EDGE:]
+        level = float(np.abs(joined).max(initial=0.0))
+        if joined.shape[1] > 2 * EDGE and level >= LIKELY * self._peak:  # the interpolation knows nothing beyond its ends
+            self._peak = max(self._peak, level, float(true_peaks(joined)[EDGE:-EDGE].max()))
+        self._tail = joined[:, -2 * EDGE :]
 
     @property
     def lufs(self) -> float | None:

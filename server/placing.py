@@ -209,11 +209,11 @@ def _arrive(world: World, take: Take) -> Iterator[Effect]:
         yield Loop(target, join(phrase.pieces, 0, phrase.made), take.t0)
         yield Play(target, "loop", take.exit, take.fade, world.play_id(), curve="linear")
     else:
-        yield Transport(target, take.exit, take.target_position + (take.exit - take.t0), True)
+        yield Transport(target, take.exit, take.target_position + (take.exit - take.t0), True, take.target_track, exact=True)
         yield Play(target, "dry", take.exit, take.fade, world.play_id(), curve="linear")
     if source.file is not None and source.file.playing:
         end = take.exit + take.fade
-        yield Transport(source.number, end, source.file.position(end), False)
+        yield Transport(source.number, end, source.file.position(end), False, source.file.path)
 
 
 def _silent_id(world: World) -> int:

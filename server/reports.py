@@ -32,7 +32,7 @@ def status(world: World, moment: Moment, segment: Segment, commands: int, waitin
             {
                 "deck": d.number,
                 "state": moment.deck(d.number).source,
-                "file": d.file.path if d.file else "",
+                "file": d.file.track.path if d.file else "",
                 "position": d.file.position(moment.frame) / world.rate if d.file else 0.0,
                 "loop_ready": moment.deck(d.number).loop_ready,
             }
@@ -75,7 +75,7 @@ def snapshot(events: Events, route: str, world: World, moment: Moment) -> None:
         for name, value in deck.values.items():
             events.reply(route, f"{ROOT}/deck/{deck.number}/{name}", value)
         if deck.file is not None:
-            events.reply(route, f"{ROOT}/deck/{deck.number}/file", deck.file.path, deck.file.frames / world.rate)
+            events.reply(route, f"{ROOT}/deck/{deck.number}/file", deck.file.track.path, deck.file.frames / world.rate)
     jobs(events, route, world)
 
 

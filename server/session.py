@@ -6,13 +6,16 @@ Control thread only. Every method returns the effects in the order in which they
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from segue.server import settings, speculation, timing, verbs
+from segue.server.analysis import Analysis
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
 from segue.server.endless import follow
 from segue.server.holding import VERBS, due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
+from segue.server.loudness import SILENT_DB
 from segue.server.placing import advance, ended, retimed, said, started
 from segue.server.state import OVER, Again, Asked, File, Moment, State, Take, World
 from segue.server.sync.line import Line, Playing, SourceState
@@ -120,17 +123,23 @@ class Session:
         take.pieces, take.made, take.complete, take.state = [(0, audio)], audio.shape[1], True, State.READY
         return [said(take)]
 
-    def loaded(self, deck: int, path: str, frames: int) -> list[Effect]:
+    def loaded(self, deck: int, track: str, frames: int, what: Analysis) -> list[Effect]:
         """A file stands ready on a deck; `frames` is its length at the stream's rate."""
         held = self.world.deck(deck)
-        held.file = File(path, frames)
-        return [Emit(f"/segue/deck/{deck}/file", (path, frames / self.world.rate))]
+        held.file = file = File(track, frames, beats=what.beats, downbeat=what.downbeat, bpm=what.bpm)
+        rate, prefix = self.world.rate, f"/segue/deck/{deck}"
+        first = what.beats[what.downbeat or 0] / rate if what.beats else -1.0
+        lufs = SILENT_DB if what.lufs is None else what.lufs
+        return [
+            Emit(f"{prefix}/file", (file.track.path, frames / rate)),
+            Emit(f"{prefix}/track", (file.track.gain_db, lufs, what.peak_db, what.bpm, first)),
+        ]
 
-    def transported(self, deck: int, frame: int, position: int, playing: bool) -> None:
+    def transported(self, deck: int, frame: int, position: int, playing: bool, track: str) -> None:
         """The deck's file plays from `position` at `frame`, or rests there."""
         held = self.world.deck(deck)
         if held.file is not None:
-            held.file = File(held.file.path, held.file.frames, playing, frame, position)
+            held.file = replace(held.file, path=track, playing=playing, origin_frame=frame, origin_position=position)
 
     # -- the engine
 
@@ -254,4 +263,3 @@ class Session:
             yield Play(number, "loop", frame, fade, self.world.play_id())
         if not coming:
             deck.guarded = False
-

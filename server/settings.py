@@ -23,6 +23,7 @@ def value_of(world: World, deck: int | None, name: str) -> Value:
     if deck is not None:
         return world.deck(deck).values[name]
     own: dict[str, Value] = {"lock": world.locked, "monitor": world.monitor, "generated": world.generated}
+    own["reference"] = world.reference
     return own[name] if name in own else timing.value_of(world, name)
 
 
@@ -32,6 +33,8 @@ def set_value(world: World, deck: int | None, name: str, value: Value, at: int) 
         enabled(str(value))
     if name == "lock":
         world.locked = bool(value)
+    elif name == "reference":
+        world.reference = float(value or 0.0)
     elif name == "monitor":
         world.monitor = str(value)
         yield Bus(False, at, float(value == "thru"))

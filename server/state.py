@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from segue.server.audio.track import Track
 from segue.server.commands import SPECS, Command, Kind, Spec, Value
 from segue.server.jobs import Audio, Job, RingThenFile
 from segue.server.sync.line import Sync
@@ -84,6 +85,7 @@ class Take:
     seconds: float = 0.0
     target: int = 0  # deck to arrive at, of a transition
     target_position: int = 0  # place in its file, or in its captured phrase, at t0
+    target_track: str = ""  # its file as it is played from then on
     target_phrase: int | None = None  # the captured take that stands for the future of a live target
     shift: int = 0  # frames that a prepared take was moved by
     asked_at: int = 0  # when the verb arrived
@@ -109,13 +111,47 @@ class Take:
 
 @dataclass(frozen=True)
 class File:
-    """The file of a file deck. While it plays, position(frame) = origin_position + frame - origin_frame."""
+    """The file of a file deck. While it plays, position(frame) = origin_position + frame - origin_frame.
+
+    path: of the track as it is played, which may be stretched; positions are its. frames, beats: length of the file itself and
+    where its beats fall there. downbeat: which of them begins a bar, None where nobody knows. bpm: of the file, 0 for unknown.
+    """
 
     path: str
     frames: int
     playing: bool = False
     origin_frame: int = 0
     origin_position: int = 0
+    beats: tuple[int, ...] = ()
+    downbeat: int | None = None
+    bpm: float = 0.0
+
+    @property
+    def track(self) -> Track:
+        """What is played."""
+        return Track.parse(self.path)
+
+    @property
+    def length(self) -> int:
+        """Frames of the track as it is played."""
+        track = self.track
+        return round((self.frames - track.start) * track.factor)
+
+    @property
+    def played_beats(self) -> tuple[float, ...]:
+        """Where the beats fall in the track as it is played; the first may lie before it."""
+        track = self.track
+        return tuple((beat - track.start) * track.factor for beat in self.beats)
+
+    @property
+    def played_bpm(self) -> float:
+        """The tempo as it is played."""
+        return self.bpm / self.track.factor
+
+    def original(self, position: float) -> int:
+        """The place in the file itself."""
+        track = self.track
+        return round(track.start + position / track.factor)
 
     def position(self, frame: int) -> int:
         """The place in the file at a stream frame."""
@@ -233,6 +269,7 @@ class World:
     locked: bool = False
     monitor: str = "thru"
     generated: float = 1.0
+    reference: float = -14.0  # LUFS that files are brought to; commands.py has the default
     scenes: dict[int, list[dict[str, Value]]] = field(default_factory=dict)  # values, deck by deck
     engine: str = "starting"
     engine_sentence: str = ""

@@ -278,7 +278,8 @@ def _target_parts(world: World, take: Take, target: File | Take, n: int) -> tupl
         return PhrasePart(phrase, 0, n), PhrasePart(phrase, n, after)
     if take.target_position < 0:
         take.target_position = target.position(take.t0)
-    if take.target_position + n >= target.frames:
+    take.target_track = target.path
+    if take.target_position + n >= target.length:
         raise CommandError("bad-argument", f"transition: the file of deck {take.target} ends within it; say an earlier `at`")
     start = take.target_position
     return FilePart(target.path, start, n), FilePart(target.path, start + n, after)

@@ -36,7 +36,7 @@ def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
 
 def test_a_file_plays_from_its_first_sample_one_block_after_the_message(stage: Stage, tmp_path: Path) -> None:
     path, audio = track(tmp_path, "a.wav", 6.0, 1)
-    stage.send("/segue/deck/1/load", path)
+    stage.send("/segue/deck/1/load", path, "gain", 0.0)
     stage.play(None, RATE // 2)
     assert said(stage, "/segue/deck/1/file") == [(path, 6.0)]
     stage.send("/segue/deck/1/play")
@@ -53,8 +53,8 @@ def test_a_file_plays_from_its_first_sample_one_block_after_the_message(stage: S
 def test_a_transition_arrives_in_the_other_file_on_the_sample(stage: Stage, tmp_path: Path) -> None:
     first, a = track(tmp_path, "a.wav", 30.0, 1)
     second, b = track(tmp_path, "b.wav", 30.0, 2)
-    stage.send("/segue/deck/1/load", first)
-    stage.send("/segue/deck/2/load", second)
+    stage.send("/segue/deck/1/load", first, "gain", 0.0)
+    stage.send("/segue/deck/2/load", second, "gain", 0.0)
     stage.play(None, RATE // 2)
     stage.send("/segue/deck/1/play")
     stage.play(None, 4 * RATE)
@@ -95,7 +95,7 @@ def test_a_bad_file_is_one_sentence_and_the_deck_lives(stage: Stage, tmp_path: P
     assert "x.wav" in str(fail[1])
     assert "\n" not in str(fail[1])
     good, _ = track(tmp_path, "good.wav", 2.0, 3)
-    stage.send("/segue/deck/1/load", good)
+    stage.send("/segue/deck/1/load", good, "gain", 0.0)
     stage.play(None, RATE // 2)
     assert said(stage, "/segue/deck/1/file") == [(good, 2.0)]
 
@@ -110,7 +110,7 @@ def test_a_transition_to_a_captured_phrase_goes_on_in_its_loop(stage: Stage, tmp
     path, _ = track(tmp_path, "a.wav", 30.0, 1)
     phrase = np.random.default_rng(9).normal(0, 0.1, (2, 3 * RATE)).astype(np.float32)
     heard = np.concatenate([np.zeros_like(phrase), phrase])  # deck 2 is live
-    stage.send("/segue/deck/1/load", path)
+    stage.send("/segue/deck/1/load", path, "gain", 0.0)
     stage.play(heard, 3 * RATE)
     stage.send("/segue/deck/2/capture", "sec", 2.0)
     stage.send("/segue/deck/1/play")

@@ -284,9 +284,22 @@ class DeckMethods:
         """Plays the take that `undo` left."""
         self._verb("redo")
 
-    def load(self, path: str) -> None:
-        """Loads a file, which makes this a file deck."""
-        self._verb("load", path)
+    def load(
+        self,
+        path: str,
+        *,
+        gain: float | None = None,
+        bpm: float | None = None,
+        beat: float | None = None,
+    ) -> None:
+        """Loads a file, which makes this a file deck; its level, tempo and beats are found out unless they are said."""
+        self._verb(
+            "load",
+            path,
+            gain=gain,
+            bpm=bpm,
+            beat=beat,
+        )
 
     def play(self, *, quant: str | None = None) -> None:
         """Starts the file."""
@@ -414,6 +427,11 @@ class ServerMethods:
         """Level of everything generated."""
         return self._value("generated", gain)
 
+    def reference(self, lufs: float | None = None) -> Any:
+        """Integrated loudness that files are brought to when they are loaded, 12 dB up or down at most, to -1 dBTP at
+        most."""
+        return self._value("reference", lufs)
+
     def scene_save(self, scene: int) -> None:
         """Keeps every value of every deck under a number."""
         self._action("scene/save", scene)
@@ -449,6 +467,10 @@ class ServerMethods:
     def waveform(self, on: bool | None = None) -> tuple[Any, ...]:
         """Sends the waveform of what sounds and of what is coming too, for as long as notify's lease runs."""
         return self._asked("waveform", on)
+
+    def spectrum(self, on: bool | None = None) -> tuple[Any, ...]:
+        """Sends the spectrum of what comes in and of what sounds too, for as long as notify's lease runs."""
+        return self._asked("spectrum", on)
 
     def midi_learn(self, address: str | None = None) -> None:
         """Binds the next MIDI message to an address; without one, no more."""

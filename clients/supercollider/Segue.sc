@@ -78,6 +78,9 @@ Segue {
 	generated { |value| ^this.value('/segue/generated', value) }
 	generated_ { |value| this.value('/segue/generated', value) }
 
+	reference { |value| ^this.value('/segue/reference', value) }
+	reference_ { |value| this.value('/segue/reference', value) }
+
 	// keeps every value of every deck under a number
 	sceneSave { |scene| this.send('/segue/scene/save', *[scene].reject(_.isNil)) }
 
@@ -101,6 +104,9 @@ Segue {
 
 	// asks for the sample clock
 	clock { this.send('/segue/clock') }
+
+	// sends the spectrum of what comes in and of what sounds too, for as long as notify's lease runs
+	spectrum { |on| this.send('/segue/spectrum', *[on].reject(_.isNil)) }
 
 	// binds the next MIDI message to an address; without one, no more
 	midiLearn { |address| this.send('/segue/midi/learn', *[address].reject(_.isNil)) }
@@ -215,9 +221,9 @@ SegueDeck {
 		this.verb("redo", [], [])
 	}
 
-	// loads a file, which makes this a file deck
-	load { |path| 
-		this.verb("load", [path], [])
+	// loads a file, which makes this a file deck; its level, tempo and beats are found out unless they are said
+	load { |path, gain, bpm, beat| 
+		this.verb("load", [path], ['gain', gain, 'bpm', bpm, 'beat', beat])
 	}
 
 	// starts the file
