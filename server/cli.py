@@ -58,16 +58,19 @@ EVALUATE: Table = {
     "table": ("every task of the paper's 4.3 in the form of its Table 1, resumable", "segue.train.table"),
     "ablate": ("vary steps, xi, regime, k or T and judge each as the table does", "segue.train.ablate"),
     "report": ("turn stored rows into the tables and pictures of a Markdown file", "segue.train.report"),
+    "takes": ("write takes of chosen systems to a folder, to be heard or checked", "segue.train.takes"),
+    "check": ("find clicks, holes, offsets, clipping, lost sides and stuck frames in takes", "segue.train.check"),
     "listen": ("serve a page for blind pairwise comparison of takes, or count its votes", "segue.train.listening"),
     "validate": ("show that FAD and KLD know better from worse", "segue.train.metrics.validate"),
 }
 EXPORT: Table = {
     "onnx": ("write codec, denoiser and guidance gradient as ONNX files", "segue.train.export_onnx"),
+    "tensorrt": ("build the same as TensorRT engines; for TensorRT-RTX without a GPU too", "segue.train.export_tensorrt"),
 }
 EXTRAS = {
     "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link",
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "openvino": "openvino",
-    "torch_tensorrt": "tensorrt", "tensorboard": "train",
+    "tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx", "tensorboard": "train",
 }  # fmt: skip
 # These carry a sentence of ours or of the system; anything else is a defect.
 EXPECTED = (OSError, ValueError, RuntimeError)

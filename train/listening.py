@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from segue.engine.measure import loudness
+from segue.engine.measure import Audio, loudness
 from segue.train.bootstrap import COVERAGE
 from segue.train.data import SUFFIXES
 
@@ -79,15 +79,21 @@ def matched(one: Path, other: Path) -> tuple[bytes, bytes]:
     import soundfile
 
     read = [soundfile.read(path, dtype="float32", always_2d=True) for path in (one, other)]
-    gains = [10 ** ((LUFS - loudness(audio.T, rate)) / 20) for audio, rate in read]
-    peaks = [gain * float(np.abs(audio).max(initial=0.0)) for gain, (audio, _) in zip(gains, read, strict=True)]
-    less = min(1.0, PEAK / max(*peaks, 1e-9))
+    factors = gains([(audio.T, rate) for audio, rate in read])
     files = []
-    for gain, (audio, rate) in zip(gains, read, strict=True):
+    for factor, (audio, rate) in zip(factors, read, strict=True):
         file = io.BytesIO()
-        soundfile.write(file, np.clip(audio * np.float32(gain * less), -1, 1), rate, format="WAV", subtype="PCM_16")
+        soundfile.write(file, np.clip(audio * np.float32(factor), -1, 1), rate, format="WAV", subtype="PCM_16")
         files.append(file.getvalue())
     return files[0], files[1]
+
+
+def gains(takes: Sequence[tuple[Audio, int]]) -> list[float]:
+    """Factors that bring takes `[2, n]`, each at its rate, to one loudness: LUFS, or as much less as lets none pass PEAK."""
+    wanted = [10 ** ((LUFS - loudness(audio, rate)) / 20) for audio, rate in takes]
+    peaks = [gain * float(np.abs(audio).max(initial=0.0)) for gain, (audio, _) in zip(wanted, takes, strict=True)]
+    less = min(1.0, PEAK / max(*peaks, 1e-9))
+    return [gain * less for gain in wanted]
 
 
 def tally(results: Path) -> list[Tally]:
