@@ -114,7 +114,7 @@ _LENGTH = (
 _COMMON = (
     Arg("seed", "i", "seed of the noise; -1 draws one", "", -1, 2**31 - 1, -1),
     Arg("steps", "i", "sampler steps", "step", 1, 1000, 4),
-    Arg("xi", "f", "guidance step size, quoted at 50 steps", "", 0, 10, 0.03),
+    Arg("xi", "f", "guidance step size, quoted at 50 steps; below 0 is the model's own", "", -1, 10, -1.0),
     Arg("regime", "s", "how the context enters the model", choices=REGIMES, default="clean"),
     Arg("quant", "s", "where the take enters", choices=QUANTS, default="off"),
     Arg("xfade", "f", "crossfade at both seams", "s", 0, 2, 0.02),

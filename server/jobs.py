@@ -70,7 +70,7 @@ class Job:
     classes: tuple[str, ...] = ()
     steps: int = 4
     seed: int = 0
-    xi: float = 0.03
+    xi: float | None = None
     regime: str = "clean"
     parameters: Mapping[str, float] = field(default_factory=dict)
 

@@ -50,7 +50,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         new_frames=length,
         steps=int(settings["steps"] or 4),
         seed=seed if seed >= 0 else (world.next_job * 7919) % 2**31,
-        xi=float(settings["xi"] or 0.0),
+        xi=xi_of(settings),
         regime=str(settings["regime"]),
         parameters={name: float(settings[name] or 0.0) for name in PARAMETERS.get(task, ())},
     )
@@ -84,6 +84,12 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         if "class" in bound:
             take.job = replace(take.job, classes=(str(bound["class"]),))
     return take
+
+
+def xi_of(settings: Mapping[str, Value]) -> float | None:
+    """The guidance step size that was set; None, where none was, leaves it to the model."""
+    xi = float(settings["xi"] or 0.0)
+    return xi if xi >= 0 else None
 
 
 def _task(verb: str, bound: Mapping[str, Value]) -> str:

@@ -86,6 +86,20 @@ def test_weights_are_values_of_the_deck(stage: Stage) -> None:
     assert asked(stage, "style", "deck", 2).parameters["weight"] == 7.0
 
 
+def test_xi_is_the_models_own_until_it_is_set(stage: Stage) -> None:
+    """The latent models' and the waveform models' differ tenfold, so the server must not send one for the other."""
+    assert asked(stage, "continue").xi is None
+    assert asked(stage, "continue", "xi", 0.0).xi == 0.0
+    stage.send("/segue/deck/1/xi", 0.25)
+    assert asked(stage, "continue").xi == 0.25
+    assert asked(stage, "continue", "xi", 0.5).xi == 0.5
+    assert asked(stage, "continue", "xi", -1.0).xi is None
+    stage.send("/segue/deck/1/xi", -1.0)
+    job = asked(stage, "continue")
+    assert job.xi is None
+    assert Job.from_json(job.to_json()) == job
+
+
 @pytest.mark.parametrize("args", [(), ("deck", 2, "path", "a.wav")])
 def test_style_says_what_it_takes(stage: Stage, args: tuple[Value, ...]) -> None:
     stage.send("/segue/deck/1/style", *args)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segue.server.commands import DECKS, PORT, ROOT, SPECS, Kind, Spec
-from segue.server.projections.touchosc import BUTTONS, TOPS
+from segue.server.projections.touchosc import BOTTOMS, BUTTONS, ends
 
 WRITTEN_FOR = "1.25.0"  # of Open Stage Control
 TARGET = f"127.0.0.1:{PORT}"
@@ -64,8 +64,9 @@ def _value(spec: Spec, deck: int, x: int, y: int) -> Widget:
         return _widget("dropdown", spec.name, address, x, y, _FADER, 60) | {"values": list(arg.choices), "typeTags": "s"}
     if arg.type == "s":
         return _widget("input", spec.name, address, x, y, _FADER, 60) | {"typeTags": "s"}
-    low, high = arg.low or 0.0, TOPS.get(spec.name, arg.high if arg.high is not None else 1.0)
-    more = {"range": {"min": low, "max": high}, "typeTags": arg.type, "default": arg.default, "doubleTap": True}
+    low, high = ends(spec.name, arg)
+    home = low if spec.name in BOTTOMS else arg.default
+    more = {"range": {"min": low, "max": high}, "typeTags": arg.type, "default": home, "doubleTap": True}
     return _widget("fader", spec.name, address, x, y, _FADER, 250) | more
 
 

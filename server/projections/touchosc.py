@@ -20,6 +20,7 @@ _SPACE = uuid.UUID("5e90e000-0000-4000-8000-000000000000")
 BUTTONS = ("continue", "transition", "infill", "vary", "loop", "generate", "capture", "commit", "cancel", "stop")
 FADERS = ("gain", "k", "xi", "beats")
 TOPS = {"gain": 1.0, "xi": 0.3, "beats": 32.0}  # what a fader reaches at its top, where the table goes much further
+BOTTOMS = {"xi": 0.0}  # and at its bottom, where the table has a word below it
 
 Frame = tuple[float, float, float, float]
 
@@ -86,7 +87,12 @@ def _button(parent: xml.Element, name: str, address: str, frame: Frame, colour: 
 def _fader(parent: xml.Element, name: str, address: str, arg: Arg, frame: Frame) -> None:
     node = _node(parent, "FADER", address, frame, _DRY)
     _values(node, x=0)
-    _osc(node, address, "x", "INTEGER" if arg.type == "i" else "FLOAT", arg.low or 0.0, TOPS.get(name, arg.high or 1.0))
+    _osc(node, address, "x", "INTEGER" if arg.type == "i" else "FLOAT", *ends(name, arg))
+
+
+def ends(name: str, arg: Arg) -> tuple[float, float]:
+    """What a fader of a value reaches at its bottom and its top."""
+    return BOTTOMS.get(name, arg.low or 0.0), TOPS.get(name, arg.high if arg.high is not None else 1.0)
 
 
 def _said(parent: xml.Element, address: str, frame: Frame) -> None:
