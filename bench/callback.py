@@ -41,6 +41,7 @@ class Settings:
     segment: str = field(default_factory=lambda: f"segue-bench-{os.getpid()}")
     rate: int = RATE
     decks: int = 2
+    cue: int = 0
     device: str | None = None
     client_name: str = "segue-bench"
 

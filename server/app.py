@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host-api", help="JACK, ALSA, Core Audio, WASAPI, ... or `null`")
     parser.add_argument("--rate", type=int, default=RATE, help=f"Hz, where the device leaves a choice ({RATE})")
     parser.add_argument("--block", type=int, default=BLOCK, help=f"frames a callback, likewise ({BLOCK})")
+    parser.add_argument(
+        "--cue", type=int, default=0, metavar="N", help="audition takes on outputs N and N + 1, which the main out leaves free: 3"
+    )
     parser.add_argument("--decks", type=int, default=DECKS, choices=range(1, 9), metavar="1..8", help=f"decks ({DECKS})")
     parser.add_argument("--name", default="segue", help="name as a JACK client")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 opens it to the network")
@@ -150,6 +153,7 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
         rate=args.rate,
         block=args.block,
         decks=args.decks,
+        cue=args.cue,
         device=args.device,
         host_api=args.host_api,
         client_name=args.name,

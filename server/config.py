@@ -21,6 +21,7 @@ class Config:
     device: part of a device's name, or None for the default; host_api: `JACK`, `ALSA`, `null`, ... or None.
     midi_map: a file for the MIDI map, which learning writes; need not exist.
     output_latency: seconds between the output port and the ear, taken off every time tag.
+    cue: the first of the two output channels on which takes are auditioned, from 1; 0 for none.
     allowance: seconds on top of the block after which a message without a tag takes effect: all are later, more are in time.
     embedder: what style and classes are measured by: a file, `statistics`, or nothing for what ships with the model.
     patience: seconds without a sign of life after which the engine, with work to do, or the control process is started again.
@@ -30,6 +31,7 @@ class Config:
     rate: int = RATE
     block: int = BLOCK
     decks: int = DECKS
+    cue: int = 0
     device: str | None = None
     host_api: str | None = None
     client_name: str = "segue"

@@ -158,7 +158,7 @@ def _limit(value: int) -> str:
 def shared_memory() -> Check:
     from segue.server.audio.layout import Geometry, areas
 
-    needed = areas(Geometry())[1]
+    needed = areas(Geometry())[-1]
     free = shutil.disk_usage("/dev/shm").free
     found = f"{free / 1e6:.0f} MB free in /dev/shm, {needed / 1e6:.0f} MB needed"
     return Check("shared_memory", free >= needed, found, "" if free >= needed else "free some of it, or mount /dev/shm larger")

@@ -111,7 +111,8 @@ class Stage:
         log: ShowLog | None = None,
     ) -> None:
         """make_runner: gets the segment, whose rings are the contexts. engine: what the engine says when it is ready."""
-        geometry = Geometry(rate=config.rate, block=config.block, decks=config.decks, in_channels=2 * config.decks)
+        sizes = {"rate": config.rate, "block": config.block, "decks": config.decks, "cue": config.cue - 1}
+        geometry = Geometry(in_channels=2 * config.decks, **sizes)
         self.segment = Segment.create(geometry, f"segue-stage-{uuid.uuid4().hex[:12]}")
         self.core = make_core(self.segment)
         self.feeder = Feeder(self.segment)

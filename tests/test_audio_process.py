@@ -45,7 +45,7 @@ def until(said: Callable[[], object], what: str) -> None:
 @contextmanager
 def audio_process(host_api: str, env: dict[str, str] | None = None) -> Iterator[tuple[Segment, subprocess.Popen[str]]]:
     settings = {
-        "segment": fresh_name(), "rate": RATE, "block": PERIOD, "decks": 2, "device": None, "host_api": host_api,
+        "segment": fresh_name(), "rate": RATE, "block": PERIOD, "decks": 2, "cue": 0, "device": None, "host_api": host_api,
         "client_name": "segue-test",
     }  # fmt: skip
     command = [sys.executable, "-c", RUN, json.dumps(settings)]
@@ -120,7 +120,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_device_that_is_not_there_is_one_sentence() -> None:
-    settings = {"segment": fresh_name(), "rate": RATE, "block": 128, "decks": 2, "device": "no such", "host_api": None}
+    settings = {"segment": fresh_name(), "rate": RATE, "block": 128, "decks": 2, "cue": 0, "device": "no such", "host_api": None}
     command = [sys.executable, "-c", RUN, json.dumps(settings | {"client_name": "segue-test"})]
     said = subprocess.run(command, capture_output=True, text=True)
     assert said.returncode == 1
@@ -130,7 +130,7 @@ def test_a_device_that_is_not_there_is_one_sentence() -> None:
 
 def test_without_portaudio_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
-    settings = {"segment": fresh_name(), "rate": RATE, "block": 128, "decks": 2, "device": None, "host_api": None}
+    settings = {"segment": fresh_name(), "rate": RATE, "block": 128, "decks": 2, "cue": 0, "device": None, "host_api": None}
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + RUN
     command = [sys.executable, "-c", code, json.dumps(settings | {"client_name": "segue-test"})]
     said = subprocess.run(command, capture_output=True, text=True)

@@ -58,6 +58,10 @@ def loop(deck: int, n: int, origin: int, seed: int) -> Step:
     return lambda s, core: s.publish_loop(deck, sound(seed, 2, n, 0.5), origin)
 
 
+def audition(n: int, seed: int) -> Step:
+    return lambda s, core: s.write_cue(sound(seed, 2, n, 0.5)) if s.cue_frames else None
+
+
 def bank(deck: int, which: int, start: int, n: int, file: int, seed: int) -> Step:
     def step(s: Segment, core: Core) -> None:
         d = s.header.deck[deck]
@@ -87,6 +91,8 @@ STEPS = st.one_of(
         **COMMON,
     ),
     st.builds(push, st.sampled_from([Op.CANCEL, Op.PANIC, Op.MARK, Op.EXIT]), AHEAD, **COMMON),
+    st.builds(push, st.just(Op.CUE), AHEAD, take=st.integers(-1, 90), position=st.integers(-1, 200), **COMMON),
+    st.builds(audition, st.integers(1, 40), SEED),
     st.builds(push, st.just(Op.PLAY), AHEAD, source=st.just(9), deck=st.integers(0, 9)),
     st.builds(
         take, DECK, st.integers(0, 1), AHEAD, st.integers(1, 200), st.integers(-5, 250), FADE, st.sampled_from(Policy), SEED
@@ -114,10 +120,10 @@ def state(segment: Segment) -> tuple[list[float], np.ndarray]:
 
 
 @needs_core
-@given(st.lists(STEPS, min_size=10, max_size=80), st.booleans())
+@given(st.lists(STEPS, min_size=10, max_size=80), st.booleans(), st.booleans())
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_core_and_twin_leave_the_same_bytes(steps: list[Step], per_deck: bool) -> None:
-    sizes = {**SMALL, "per_deck_out": per_deck}
+def test_core_and_twin_leave_the_same_bytes(steps: list[Step], per_deck: bool, cued: bool) -> None:
+    sizes = {**SMALL, "per_deck_out": per_deck, "cue": 5 if cued else -1, "cue_frames": 80}
     with stream(True, **sizes) as (one, core), stream(False, **sizes) as (two, twin):
         for step in steps:
             a, b = step(one, core), step(two, twin)

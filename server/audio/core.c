@@ -277,6 +277,19 @@ static void gain(segue_header *h, const segue_command *c, int64_t frame)
     log_applied(h, c, frame, c->source, APPLIED);
 }
 
+/* What the cue pair played before fades out where it is; nothing waits for it. */
+static void cue(segue_header *h, const segue_command *c, int64_t frame)
+{
+    h->cue_before = h->cue;
+    h->cue_before.fade = c->fade;
+    h->cue_before.last = least(h->cue.last, h->cue.first + (frame - h->cue.start) + c->fade);
+    h->cue.first = c->position;
+    h->cue.last = c->position + c->take;
+    h->cue.start = frame;
+    h->cue.fade = c->fade;
+    log_applied(h, c, frame, c->source, APPLIED);
+}
+
 static void apply(segue_header *h, const segue_command *c, int64_t frame)
 {
     if (frame > c->frame) h->counters.late++;
@@ -285,6 +298,7 @@ static void apply(segue_header *h, const segue_command *c, int64_t frame)
     case OP_GAIN: gain(h, c, frame); break;
     case OP_PANIC: panic(h, c, frame); break;
     case OP_FEED: feed(h, c, frame); break;
+    case OP_CUE: cue(h, c, frame); break;
     default: log_applied(h, c, frame, c->source, APPLIED);
     }
 }
@@ -292,7 +306,8 @@ static void apply(segue_header *h, const segue_command *c, int64_t frame)
 static int valid(const segue_header *h, const segue_command *c)
 {
     uint32_t sources = c->op == OP_PLAY ? SILENCE : c->op == OP_GAIN ? BUS_GENERATED : c->op == OP_FEED ? TAPE_PAUSE : UINT32_MAX;
-    return c->op >= OP_PLAY && c->op <= OP_MARK && c->deck < h->decks && c->source <= sources && c->curve <= CURVE_LINEAR
+    if (c->op == OP_CUE && (h->cue_channel < 0 || c->position < 0 || c->take < 0 || c->take > h->cue_frames)) return 0;
+    return c->op >= OP_PLAY && c->op <= OP_CUE && c->deck < h->decks && c->source <= sources && c->curve <= CURVE_LINEAR
         && c->fade >= 0 && isfinite(c->gain);
 }
 
@@ -494,6 +509,37 @@ static void render_deck(segue_header *h, uint32_t deck, const float *in, float *
     send(h, deck, frame, n, &s, dry | generated << 1, written, out);
 }
 
+static double cue_gain(const segue_cue *q, int64_t frame)
+{
+    int64_t p = frame - q->start, left = q->last - q->first - p - 1;
+    double rise = p < q->fade ? place(p, q->fade) : 1.0;
+    return left < q->fade ? rise * place(left, q->fade) : rise;
+}
+
+/* Adds what a cue plays in frames [frame, frame + n) to the cue pair. */
+static void render_cue(segue_header *h, const segue_cue *q, float *out, int64_t frame, int64_t n)
+{
+    const float *memory = at(h, h->cue_at);
+    int64_t end = least(frame + n, q->start + (q->last - q->first));
+    for (int64_t f = most(frame, q->start); f < end; f++) {
+        int64_t p = modulo(q->first + (f - q->start), h->cue_frames);
+        float g = (float)cue_gain(q, f);
+        for (int c = 0; c < 2; c++) {
+            float x = memory[c * h->cue_frames + p] * g;
+            float *to = &out[(f - frame) * h->out_channels + h->cue_channel + c];
+            if (!isfinite(x)) { x = 0.0f; h->counters.nonfinite++; }
+            *to = *to + x;
+        }
+    }
+}
+
+static void render_cues(segue_header *h, float *out, int64_t frame, int64_t n)
+{
+    if (h->cue_channel < 0) return;
+    render_cue(h, &h->cue_before, out, frame, n);
+    render_cue(h, &h->cue, out, frame, n);
+}
+
 static void render(segue_header *h, const float *in, float *out, int64_t frame, int64_t n)
 {
     scratch s = scratch_of(h, &h->deck[0]);
@@ -550,6 +596,7 @@ static void chunk(segue_header *h, const float *in, float *out, int64_t n)
     while (frame < end) {
         int64_t next = happen(h, frame, end), done = frame - h->frame;
         render(h, in ? in + done * h->in_channels : NULL, out + done * h->out_channels, frame, next - frame);
+        render_cues(h, out + done * h->out_channels, frame, next - frame);
         frame = next;
     }
     for (uint32_t k = 0; k < h->decks; k++) {

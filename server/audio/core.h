@@ -14,7 +14,7 @@
 #define SEGUE_PATH 1024
 #define SEGUE_SENTENCE 256
 
-typedef enum { OP_PLAY = 1, OP_GAIN, OP_CANCEL, OP_PANIC, OP_FEED, OP_MARK, OP_EXIT, OP_UNDERRUN } segue_op;
+typedef enum { OP_PLAY = 1, OP_GAIN, OP_CANCEL, OP_PANIC, OP_FEED, OP_MARK, OP_CUE, OP_EXIT, OP_UNDERRUN } segue_op;
 typedef enum { DRY = 0, SLOT_A, SLOT_B, LOOP, SILENCE } segue_source;
 typedef enum { VOICE_DRY = 0, VOICE_SLOT_A, VOICE_SLOT_B, VOICE_LOOP_0, VOICE_LOOP_1, VOICE_SILENCE } segue_voice_index;
 typedef enum { EXIT_LADDER = 0, EXIT_DRY, EXIT_LOOP, EXIT_SLOT_OTHER, EXIT_SILENCE } segue_policy;
@@ -26,7 +26,8 @@ typedef enum { FILE_EMPTY = 0, FILE_LOADING, FILE_READY, FILE_FAILED } segue_fil
 typedef enum { STREAM_STARTING = 0, STREAM_RUNNING, STREAM_LOST, STREAM_STOPPED } segue_stream_state;
 
 /* A command to the callback. frame -1: as soon as possible. source: segue_source of OP_PLAY, segue_bus of OP_GAIN,
-   segue_tape_kind of OP_FEED. take: file id of OP_FEED. position: file frame of OP_FEED. */
+   segue_tape_kind of OP_FEED. take: file id of OP_FEED, frames of OP_CUE (0: silence). position: file frame of OP_FEED, place in
+   the cue memory of OP_CUE. */
 typedef struct {
     int64_t frame, id, take, position, fade;
     uint32_t op, deck, source, curve;
@@ -60,6 +61,9 @@ typedef struct { double before, after; int64_t start, length; } segue_ramp;
 
 /* A source that fades out: its gain when the fade began, and how many frames its fade-out takes. */
 typedef struct { double weight; int64_t length; } segue_voice;
+
+/* What the cue pair plays: places [first, last) of the cue memory, from stream frame `start` on, faded at both ends. */
+typedef struct { int64_t first, last, start, fade; } segue_cue;
 
 /* A request to the feeder [ctl] and its answer [feed]; both sequences are odd while written. */
 typedef struct {
@@ -105,7 +109,9 @@ typedef struct {
     uint32_t magic, layout; /* [once] layout: the size of this struct, which tells versions apart */
     int64_t bytes;
     uint32_t rate, block, decks, in_channels, out_channels, per_deck_out; /* [once] */
-    int64_t ring_frames, slot_frames, loop_frames, feed_frames;
+    int64_t ring_frames, slot_frames, loop_frames, feed_frames, cue_frames;
+    int64_t cue_at, cue_channel; /* [once] byte offset, and the first of the cue pair's output channels, -1: none */
+    segue_cue cue, cue_before; /* [cb] */
     int64_t fade_frames;    /* [once] of panic and of an exit that had no time for its own */
     int64_t frame;          /* [cb] the next frame to be processed */
     int64_t sequence;       /* [cb] odd while a block is processed */

@@ -141,14 +141,15 @@ def wired(decks: int, inputs: int) -> tuple[tuple[int, int], ...]:
     return tuple(pairs)
 
 
-def geometry(p: Plan, decks: int, per_deck_out: bool = False) -> Geometry:
-    """The segment's sizes for a plan."""
+def geometry(p: Plan, decks: int, per_deck_out: bool = False, cue: int = -1) -> Geometry:
+    """The segment's sizes for a plan; cue: first of the cue pair's channels, from 0. Raises DeviceError, and ValueError."""
     inputs = min(p.input.inputs, 2 * decks) if p.input else 0
-    channels = 2 * decks if per_deck_out else 2
+    channels = max(2 * decks if per_deck_out else 2, cue + 2)
     if p.output.outputs < channels:
         raise DeviceError(f"audio: {channels} outputs are needed, {p.output.name} has {p.output.outputs}; choose another device")
     wires = wired(decks, inputs)
-    return Geometry(p.rate, p.period, decks, in_channels=inputs, out_channels=channels, inputs=wires, per_deck_out=per_deck_out)
+    sizes = {"in_channels": inputs, "out_channels": channels, "cue": cue}
+    return Geometry(p.rate, p.period, decks, inputs=wires, per_deck_out=per_deck_out, **sizes)
 
 
 class Stream:

@@ -11,6 +11,7 @@ from typing import Any
 HEADER = Path(__file__).with_name("core.h")
 FLOAT = 4  # bytes
 PAGE = 4096  # areas begin on a page
+CUE_S = 48  # seconds of cue memory: two auditions of half of it, so that one is written while another sounds
 SCRATCH_ROWS = 11  # two channels each of dry, generated, mix, work and out, and one row of gains: scratch_of() in core.c
 
 
@@ -54,6 +55,7 @@ class Geometry:
     frames of a play slot, of the fallback loop, of a file's read-ahead; 0 stands for 62, 64, 16 and 12 seconds.
     inputs: for each deck the device channels of its left and right, from 0, -1 for none; empty: 0 and 1, 2 and 3, ...
     per_deck_out: deck d goes to channels 2d and 2d + 1 instead of a mix of all to 0 and 1.
+    cue: first of the pair of output channels on which takes are auditioned, from 0, -1 for none; it keeps 48 seconds.
     """
 
     rate: int = 44_100
@@ -67,6 +69,8 @@ class Geometry:
     out_channels: int = 0
     inputs: tuple[tuple[int, int], ...] = ()
     per_deck_out: bool = False
+    cue: int = -1
+    cue_frames: int = 0
 
     def __post_init__(self) -> None:
         limits = {"rate": (8_000, 384_000), "block": (1, 8192), "decks": (1, 8)}
@@ -83,7 +87,14 @@ class Geometry:
         if len(self.inputs) != self.decks:
             raise ValueError(f"geometry: one pair of input channels for each of {self.decks} decks, got {len(self.inputs)}")
         needed_in = max(0, *(channel + 1 for pair in self.inputs for channel in pair))
-        needed_out = 2 * self.decks if self.per_deck_out else 2
+        main = needed_out = 2 * self.decks if self.per_deck_out else 2
+        if self.cue >= 0:
+            if self.cue < main:
+                raise ValueError(
+                    f"geometry: the cue pair lies after the {main} channels of the main out, got channel {self.cue + 1}"
+                )
+            needed_out = self.cue + 2
+            object.__setattr__(self, "cue_frames", self.cue_frames or CUE_S * self.rate)
         object.__setattr__(self, "in_channels", self.in_channels or needed_in)
         object.__setattr__(self, "out_channels", self.out_channels or needed_out)
         if self.in_channels < needed_in or self.out_channels < needed_out:
@@ -105,8 +116,8 @@ class Areas:
     scratch: int
 
 
-def areas(geometry: Geometry) -> tuple[list[Areas], int]:
-    """Where each deck's audio lies, and the size of the whole in bytes."""
+def areas(geometry: Geometry) -> tuple[list[Areas], int, int]:
+    """Where each deck's audio lies, where the cue memory, and the size of the whole in bytes."""
     place = _page(ffi().sizeof("segue_header"))
 
     def stereo(frames: int) -> int:
@@ -120,7 +131,7 @@ def areas(geometry: Geometry) -> tuple[list[Areas], int]:
         pairs = [(stereo(n), stereo(n)) for n in (g.ring, g.slot, g.loop, g.feed)]
         scratch, place = place, _page(place + SCRATCH_ROWS * g.block * FLOAT)
         decks.append(Areas(*pairs[0], pairs[1], pairs[2], pairs[3], scratch))
-    return decks, place
+    return decks, stereo(geometry.cue_frames), place
 
 
 def _page(place: int) -> int:

@@ -53,6 +53,10 @@ class Settings(Protocol):
         """How many decks."""
 
     @property
+    def cue(self) -> int:
+        """The first of the two output channels of the cue pair, from 1; 0 for none."""
+
+    @property
     def device(self) -> str | None:
         """Part of a device's name, `null`, or None."""
 
@@ -113,10 +117,10 @@ class Keeper:
     def _geometry(self) -> Geometry:
         s = self._settings
         if self._null:
-            return Geometry(s.rate, s.block, s.decks)
+            return Geometry(s.rate, s.block, s.decks, cue=s.cue - 1)
         try:
             device.restart(s.client_name)
-            return device.geometry(device.plan(s.host_api, s.device, s.rate, s.block), s.decks)
+            return device.geometry(device.plan(s.host_api, s.device, s.rate, s.block), s.decks, cue=s.cue - 1)
         finally:
             device.release()
 

@@ -66,13 +66,14 @@ class Segment:
         self._buffer = self._ffi.from_buffer(shared.map)
         self.header: Any = self._ffi.cast("segue_header *", self._buffer)
         self._views: dict[tuple[int, int], Audio] = {}
+        self._cued = 0  # where the next audition is written
 
     @classmethod
     def create(cls, geometry: Geometry, name: str) -> Segment:
         """New memory under `name`; audio. Raises SharedMemoryError with a sentence."""
-        decks, size = layout.areas(geometry)
+        decks, cue, size = layout.areas(geometry)
         segment = cls(memory.create(name, size))
-        segment._lay_out(geometry, decks, size)
+        segment._lay_out(geometry, decks, cue, size)
         segment.pin()
         return segment
 
@@ -86,11 +87,12 @@ class Segment:
             raise SharedMemoryError(f"shared memory: {name} is not a stream of this version of segue, or not ready; try again")
         return segment
 
-    def _lay_out(self, g: Geometry, decks: list[layout.Areas], size: int) -> None:
+    def _lay_out(self, g: Geometry, decks: list[layout.Areas], cue: int, size: int) -> None:
         h = self.header
         h.bytes, h.rate, h.block, h.decks = size, g.rate, g.block, g.decks
         h.in_channels, h.out_channels, h.per_deck_out = g.in_channels, g.out_channels, g.per_deck_out
         h.ring_frames, h.slot_frames, h.loop_frames, h.feed_frames = g.ring, g.slot, g.loop, g.feed
+        h.cue_frames, h.cue_at, h.cue_channel = g.cue_frames, cue, g.cue
         h.fade_frames = round(FADE_S * g.rate)
         points = layout.constants()["SEGUE_CURVE"]
         h.curve[0 : points + 1] = np.sin(np.linspace(0.0, np.pi / 2, points + 1)).tolist()
@@ -277,6 +279,22 @@ class Segment:
         d.loop[half].length, d.loop[half].origin = n, origin
         self._store("loop_published", generation, d)
         return True
+
+    # The cue pair.
+
+    @property
+    def cue_frames(self) -> int:
+        """How many frames can be auditioned at once, 0 where there is no cue pair; any."""
+        return int(self.header.cue_frames) // 2
+
+    def write_cue(self, audio: Audio) -> int:
+        """Puts at most `cue_frames` frames beside those that may be sounding, and says where, for Command.cue; control."""
+        n = audio.shape[1]
+        if not 0 < n <= self.cue_frames:
+            raise ValueError(f"cue: 1 to {self.cue_frames} frames, got {n}; give fewer, or start the server with a cue pair")
+        position, self._cued = self._cued, (self._cued + self.cue_frames) % (2 * self.cue_frames)
+        ring_write(self._view(self.header.cue_at, int(self.header.cue_frames)), position, audio)
+        return position
 
     # Commands and what became of them.
 

@@ -91,6 +91,7 @@ class Twin:
             following = self._happen(frame, end)
             part = slice(frame - begin, following - begin)
             self._render(None if block is None else block[:, part], out[:, part], frame, following - frame)
+            self._render_cues(out[:, part], frame, following - frame)
             frame = following
         for d in self._d:
             d.input_square /= 2.0 * out.shape[1]
@@ -134,7 +135,9 @@ class Twin:
 
     def _valid(self, c: Any) -> bool:
         most = {Op.PLAY: Source.SILENCE, Op.GAIN: Bus.GENERATED, Op.FEED: Tape.PAUSE}.get(c.op, 2**32 - 1)
-        known = Op.PLAY <= c.op <= Op.MARK and c.deck < self._h.decks and c.source <= most
+        if c.op == Op.CUE and (self._h.cue_channel < 0 or c.position < 0 or not 0 <= c.take <= self._h.cue_frames):
+            return False
+        known = Op.PLAY <= c.op <= Op.CUE and c.deck < self._h.decks and c.source <= most
         return bool(known and c.curve <= Curve.LINEAR and c.fade >= 0 and np.isfinite(c.gain))
 
     def _table(self) -> list[Any]:
@@ -183,6 +186,8 @@ class Twin:
             self._panic(frame)
         elif c.op == Op.FEED:
             self._feed(c, frame)
+        elif c.op == Op.CUE:
+            self._cue(c, frame)
         elif c.op == Op.GAIN:
             buses = {Bus.DRY: self._h.dry_gain, Bus.GENERATED: self._h.generated_gain}
             ramp = buses.get(c.source, self._d[c.deck].gain)
@@ -227,6 +232,12 @@ class Twin:
         d.tape_before = d.tape
         d.tape.kind, d.tape.file, d.tape.origin, d.tape.position = c.source, c.take, frame, c.position
         d.tape_start, d.tape_fade, d.tape_curve = frame, c.fade, c.curve
+
+    def _cue(self, c: Any, frame: int) -> None:
+        before, cue = self._h.cue_before, self._h.cue
+        self._h.cue_before = cue
+        before.fade, before.last = c.fade, min(cue.last, cue.first + (frame - cue.start) + c.fade)
+        cue.first, cue.last, cue.start, cue.fade = c.position, c.position + c.take, frame, c.fade
 
     def _leave_slot(self, deck: int, frame: int) -> bool:
         h, d = self._h, self._d[deck]
@@ -398,6 +409,20 @@ class Twin:
         if master is not None:
             out[:2] = self._clean(master)
             h.master_peak = max(h.master_peak, float(np.abs(master).max()))
+
+    def _render_cues(self, out: Audio, frame: int, n: int) -> None:
+        h = self._h
+        for q in (h.cue_before, h.cue) if h.cue_channel >= 0 else ():
+            frames = np.arange(max(frame, q.start), min(frame + n, q.start + (q.last - q.first)))
+            if not len(frames):
+                continue
+            p = frames - q.start
+            left = q.last - q.first - p - 1
+            rise = np.where(p < q.fade, _place(p, q.fade or 1), 1.0)
+            gain = np.where(left < q.fade, rise * _place(left, q.fade or 1), rise).astype(np.float32)
+            with np.errstate(all="ignore"):
+                x = self._ring(h.cue_at, h.cue_frames)[:, (q.first + p) % h.cue_frames] * gain
+            out[h.cue_channel : h.cue_channel + 2, frames - frame] += self._clean(x)
 
     def _render_deck(self, d: Any, block: Audio | None, frame: int, n: int) -> Audio | None:
         h = self._h

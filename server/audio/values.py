@@ -19,8 +19,9 @@ class Op(IntEnum):
     PANIC = 4
     FEED = 5
     MARK = 6
-    EXIT = 7
-    UNDERRUN = 8
+    CUE = 7
+    EXIT = 8
+    UNDERRUN = 9
 
 
 class Source(IntEnum):
@@ -165,6 +166,11 @@ class Command:
     def mark(cls, frame: int = NOW, *, id: int = 0) -> Command:
         """Do nothing, and say when."""
         return cls(Op.MARK, frame=frame, id=id)
+
+    @classmethod
+    def cue(cls, position: int, frames: int, fade: int, frame: int = NOW, *, id: int = 0) -> Command:
+        """Play what `write_cue` put at `position` on the cue pair; 0 frames end what it plays."""
+        return cls(Op.CUE, frame=frame, fade=fade, id=id, take=frames, position=position)
 
 
 @dataclass(frozen=True)
