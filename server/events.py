@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -20,15 +20,12 @@ _WINDOW = 1.0  # second over which failures are counted
 
 
 class Audience(Enum):
-    """Which of the clients with a lease."""
+    """Which of the clients with a lease: all, or those that asked at this address for more."""
 
-    ALL = "all"
-    SUBSCRIBED = "subscribed"  # to meters and beats
-    WATCHING = "watching"  # waveforms
-
-    def has(self, meters: bool, waves: bool) -> bool:
-        """Whether a client that asked for these is one of them."""
-        return {Audience.ALL: True, Audience.SUBSCRIBED: meters, Audience.WATCHING: waves}[self]
+    ALL = "notify"
+    SUBSCRIBED = "subscribe"  # to meters and beats
+    WATCHING = "waveform"
+    SPECTRA = "spectrum"
 
 
 class News(Protocol):
@@ -52,8 +49,7 @@ class Send(Protocol):
 class _Lease:
     target: str
     until: float
-    meters: bool = False
-    waves: bool = False
+    wants: set[Audience] = field(default_factory=lambda: {Audience.ALL})
 
 
 @dataclass
@@ -83,10 +79,9 @@ class Events:
         self._last: dict[str, tuple[Value, ...]] = {}
         self.on_news: News | None = None
 
-    @property
-    def watched(self) -> bool:
-        """Whether anybody asked for waveforms."""
-        return any(lease.waves for lease in self._leases.values())
+    def wanted(self, audience: Audience) -> bool:
+        """Whether anybody asked for this."""
+        return any(audience in lease.wants for lease in self._leases.values())
 
     def last(self, address: str) -> tuple[Value, ...] | None:
         """What was told at an address last, levels too."""
@@ -114,17 +109,12 @@ class Events:
         if fresh and self.snapshot is not None:
             self.snapshot(sender)
 
-    def subscribe(self, sender: str, on: bool = True) -> None:
-        """Send meters and beats to a sender too while its lease runs; begins one. Raises CommandError as `notify` does."""
+    def join(self, sender: str, audience: Audience, on: bool = True) -> None:
+        """Send this to a sender too while its lease runs; begins one. Raises CommandError as `notify` does."""
         self._expire()
-        self._lease(sender).meters = on
-        self.reply(sender, f"{ROOT}/subscribe", int(on))
-
-    def watch(self, sender: str, on: bool = True) -> None:
-        """Send waveforms to a sender too while its lease runs; begins one. Raises CommandError as `notify` does."""
-        self._expire()
-        self._lease(sender).waves = on
-        self.reply(sender, f"{ROOT}/waveform", int(on))
+        wants = self._lease(sender).wants
+        (wants.add if on else wants.discard)(audience)
+        self.reply(sender, f"{ROOT}/{audience.value}", int(on))
 
     def leases(self) -> list[tuple[str, str, bool]]:
         """Who listens: (sender, where it wants its answers, whether meters too), for `resume`.
@@ -132,12 +122,13 @@ class Events:
         Connections end with the process: only who is reached without one is named.
         """
         kept = [(sender, lease) for sender, lease in self._leases.items() if sender.startswith("udp:")]
-        return [(sender, lease.target, lease.meters) for sender, lease in kept]
+        return [(sender, lease.target, Audience.SUBSCRIBED in lease.wants) for sender, lease in kept]
 
     def resume(self, leases: Iterable[tuple[str, str, bool]]) -> None:
         """Goes on with the leases of a process that died; each gets a snapshot, as a new client does."""
         for sender, target, meters in leases:
-            self._leases[sender] = _Lease(target, self._clock() + LEASE, meters)
+            wants = {Audience.ALL, Audience.SUBSCRIBED} if meters else {Audience.ALL}
+            self._leases[sender] = _Lease(target, self._clock() + LEASE, wants)
             if self.snapshot is not None:
                 self.snapshot(sender)
 
@@ -150,7 +141,7 @@ class Events:
     ) -> None:
         """Send to every client with a lease, or only to those that asked for more; to one target once."""
         self._expire()
-        self._tell(address, args, types, time, [lease for lease in self._leases.values() if to.has(lease.meters, lease.waves)])
+        self._tell(address, args, types, time, [lease for lease in self._leases.values() if to in lease.wants])
 
     def changed(self, address: str, *args: Value, by: str) -> None:
         """Note that a sender has set a value; `tick` tells everyone else the latest."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import get_window
+
+from segue.server.bands import FLOOR_DB, edges, levels
 
 WINDOW, HOP = 2048, 512
 BANDS = 160  # rows of the spectrogram, evenly spaced in octaves
-LOWEST = 30.0  # Hz
-FLOOR_DB = -90.0
 COLUMNS = 2400  # most columns of either drawing
 INK, LOUD, NEW = "#1c2430", "#31475e", "#d1495b"
 
@@ -34,13 +32,9 @@ def spectrogram(audio: NDArray[np.floating[Any]], rate: int) -> tuple[NDArray[np
 
     0 dB is a sine of full scale. However long the audio, there are at most COLUMNS columns, evenly spread.
     """
-    window, hop = get_window("hann", WINDOW), max(HOP, -(-len(audio) // COLUMNS))
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(audio, WINDOW // 2), WINDOW)[::hop]
-    power = (np.abs(np.fft.rfft(frames * window)).T * 2 / window.sum()) ** 2
-    edges = np.geomspace(LOWEST, rate / 2, BANDS + 1)
-    bins = np.clip(np.round(edges / rate * WINDOW).astype(int), 0, len(power) - 1)
-    bands = np.stack([power[low : max(high, low + 1)].max(axis=0) for low, high in pairwise(bins)])
-    return np.maximum(10 * np.log10(bands + 1e-20), FLOOR_DB), edges
+    hop = max(HOP, -(-len(audio) // COLUMNS))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(audio, WINDOW // 2), WINDOW)[::hop]
+    return levels(windows, rate, BANDS).T, edges(rate, BANDS)
 
 
 def outline(audio: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -62,9 +56,9 @@ def draw(audio: NDArray[np.floating[Any]], rate: int, regions: Sequence[Region],
     starts, low, high = outline(mono)
     wave.fill_between(starts / rate, low, high, color=LOUD, linewidth=0.3)
     wave.set(ylim=(-1, 1), ylabel="level", yticks=(-1, 0, 1))
-    level, edges = spectrogram(mono, rate)
+    level, bounds = spectrogram(mono, rate)
     columns = np.linspace(0, len(mono) / rate, level.shape[1] + 1)
-    spectrum.pcolormesh(columns, edges, level, cmap="magma", vmin=FLOOR_DB, vmax=0, rasterized=True)
+    spectrum.pcolormesh(columns, bounds, level, cmap="magma", vmin=FLOOR_DB, vmax=0, rasterized=True)
     spectrum.set(yscale="log", ylabel="Hz", xlabel="seconds", xlim=(0, len(mono) / rate))
     for region in regions:
         mark(wave, spectrum, region, rate)

@@ -39,7 +39,7 @@ class Waveforms:
     def tick(self) -> None:
         """Sends what is new, 30 times a second at most; nothing where nobody watches."""
         now = self._segment.frame
-        if now < self._at or not self._events.watched:
+        if now < self._at or not self._events.wanted(Audience.WATCHING):
             return
         self._at = now + round(self._segment.rate / METER_RATE)
         self._tell_grid()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.server.commands import CODES, Command, CommandError
-from segue.server.events import FAILURES, LEASE, MAX_CLIENTS, MAX_SENTENCE, METER_RATE, Events
+from segue.server.events import FAILURES, LEASE, MAX_CLIENTS, MAX_SENTENCE, METER_RATE, Audience, Events
 
 
 class Rig:
@@ -103,7 +103,7 @@ def test_clients_are_bounded_and_make_room_when_they_fall_silent(rig):
 
 def test_meters_go_to_subscribers_only_at_their_rate_with_the_latest_value_and_one_last_zero(rig):
     rig.events.notify("udp:h:1")
-    rig.events.subscribe("udp:h:2")
+    rig.events.join("udp:h:2", Audience.SUBSCRIBED)
     rig.take()
     for step in range(300):  # 10 ms each
         rig.now += 0.01
@@ -120,8 +120,8 @@ def test_meters_go_to_subscribers_only_at_their_rate_with_the_latest_value_and_o
 
 
 def test_unsubscribe_stops_meters_and_keeps_the_lease(rig):
-    rig.events.subscribe("udp:h:2")
-    rig.events.subscribe("udp:h:2", False)
+    rig.events.join("udp:h:2", Audience.SUBSCRIBED)
+    rig.events.join("udp:h:2", Audience.SUBSCRIBED, False)
     rig.take()
     rig.events.meters("/m", 1.0)
     rig.events.tick()

@@ -119,18 +119,49 @@ def test_a_take_is_seen_from_its_button_to_its_colour(stage: Stage) -> None:
     stage.until("""return document.querySelector('[aria-label="deck 1 plays"]').value === 'take'""")
     stage.until("return [...document.querySelectorAll('#jobs li')].some(one => one.dataset.state === 'playing')")
     time.sleep(0.5)
-    shades = """
-      const wave = document.querySelector('canvas'), pen = wave.getContext('2d');
-      const data = pen.getImageData(0, 0, wave.width, wave.height).data, found = {};
-      for (let at = 0; at < data.length; at += 4) {
-        const name = data[at] > data[at + 2] + 90 ? 'new' : data[at + 2] > data[at] + 90 ? 'dry' : 'rest';
-        found[name] = (found[name] ?? 0) + 1;
-      }
-      return found"""
-    found = stage.page.execute_script(shades)
+    found = shades(stage, ".wave", 0, 1)
     assert min(found["new"], found["dry"]) > 1000  # the waveform, dry and generated, in colours of their own
     stage.press("deck 1 stop")
     stage.until("""return document.querySelector('[aria-label="deck 1 plays"]').value === 'dry'""")
+
+
+def shades(stage: Stage, canvas: str, top: float, bottom: float) -> dict[str, int]:
+    """Pixels of deck 1's picture by colour, between two shares of its height."""
+    script = """
+      const [canvas, top, bottom] = arguments, wave = document.querySelector(canvas), pen = wave.getContext('2d');
+      const from = Math.round(top * wave.height), tall = Math.round((bottom - top) * wave.height);
+      const data = pen.getImageData(0, from, wave.width, tall).data, found = {new: 0, dry: 0, rest: 0};
+      for (let at = 0; at < data.length; at += 4)
+        found[data[at] > data[at + 2] + 60 ? 'new' : data[at + 2] > data[at] + 60 ? 'dry' : 'rest'] += 1;
+      return found"""
+    return dict(stage.page.execute_script(script, canvas, top, bottom))
+
+
+def test_the_spectrogram_shows_takes_in_their_colour_and_can_be_put_away(stage: Stage) -> None:
+    size(stage.page, 1280, 900)
+    stage.press("deck 1 continue")
+    stage.until("""return document.querySelector('[aria-label="deck 1 plays"]').value === 'take'""")
+    patient(lambda: min(shades(stage, ".spectrum", 0.5, 1)[one] for one in ("new", "dry")) > 1000, "both colours in what sounds")
+    stage.press("deck 1 stop")
+    shown = "return document.querySelector('.spectrum').clientHeight"
+    assert stage.page.execute_script(shown) > 100
+    since = len(stage.commands())
+    stage.press("Spectrograms of input and output")
+    assert (stage.page.execute_script(shown), stage.arrived("/segue/spectrum", since)) == (0, [0])
+    stage.press("Spectrograms of input and output")
+    assert stage.page.execute_script(shown) > 100
+
+
+def test_a_phone_begins_without_spectrograms(stage: Stage) -> None:
+    size(stage.page, 390, 844)
+    stage.page.execute_script("localStorage.clear()")
+    stage.page.refresh()
+    stage.until("return document.querySelectorAll('.deck').length === 2")
+    assert stage.page.execute_script("return document.querySelector('.spectrum').clientHeight") == 0
+    size(stage.page, 1280, 900)
+    stage.page.refresh()
+    stage.until("return document.querySelector('.spectrum')?.clientHeight > 100")
+    stage.until("return document.querySelector('#link').dataset.state === 'open'")
 
 
 def test_every_button_arrives(stage: Stage) -> None:
@@ -248,7 +279,7 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(stage: Stage) -> None
       !(e.getAttribute('aria-label') || e.labels?.length || e.innerText)).map(e => e.outerHTML.slice(0, 80))"""
     assert stage.page.execute_script(script) == []
     roles = stage.page.execute_script("return [...document.querySelectorAll('canvas')].map(c => c.getAttribute('role'))")
-    assert roles == ["img", "img"]
+    assert roles == ["img"] * 4  # of each deck the waveform and the spectrogram
 
 
 def test_light_and_dark(stage: Stage) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from segue.server.picture import BANDS, COLUMNS, FLOOR_DB, Region, draw, outline, spectrogram
+from segue.server.bands import FLOOR_DB
+from segue.server.picture import BANDS, COLUMNS, Region, draw, outline, spectrogram
 
 RATE = 44_100
 

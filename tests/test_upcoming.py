@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from segue.server.audio.segment import Geometry, Segment
-from segue.server.events import Events
+from segue.server.events import Audience, Events
 from segue.server.jobs import Job
 from segue.server.state import State, Take, World
 from segue.server.upcoming import Upcoming, next_of
@@ -73,7 +73,7 @@ def test_next_is_told_once_a_beat_and_waveforms_only_to_watchers():
         said = [args for address, args in house.told if address == "/segue/deck/1/next"]
         assert [(verb, round(float(str(beats)))) for verb, beats in said] == [("vary", 2), ("vary", 1), ("", 0)]
         assert not [address for address, _ in house.told if address.endswith(("/wave", "/coming", "/grid"))]
-        house.events.watch("udp:127.0.0.1:1")
+        house.events.join("udp:127.0.0.1:1", Audience.WATCHING)
         waveforms.tick()
         coming = [args for address, args in house.told if address == "/segue/deck/1/coming"]
         assert coming[0][:5] == (1, "vary", "armed", 2 * BEAT, 0)

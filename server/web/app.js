@@ -1,6 +1,9 @@
 // The page: built from the server's own table (OSCQuery), driven by OSC over one WebSocket.
 
+import { $, make, nameOf, onPress } from "./dom.js";
 import { Link } from "./link.js";
+import { Spectrum } from "./spectrum.js";
+import { buildValue } from "./value.js";
 import { PlayHead, Wave } from "./wave.js";
 
 const FIRST = ["continue", "transition", "infill", "vary", "loop", "generate", "capture", "commit", "cancel", "stop"];
@@ -9,24 +12,13 @@ const FADERS = ["gain", "k", "xi", "beats", "quant"]; // the others are folded a
 const FILE = ["play", "pause"];
 const OVER = new Set(["done", "cancelled", "failed", "late", "dropped"]);
 const LOGGED = 60, JOBS = 12;
-const $ = (id) => document.getElementById(id);
 
 const head = new PlayHead();
 const decks = new Map(); // number: {wave, verbs, ...}
 const values = new Map(); // address: what shows its value
 const jobs = new Map();
 let link, grid = null, learning = false, tree = "";
-
-/** An element with properties, attributes and children. */
-function make(tag, about = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(about)) {
-    if (name in made && name !== "role" && !name.startsWith("aria")) made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
+let spectra = (localStorage.getItem("spectra") ?? (matchMedia("(min-width: 641px)").matches ? "on" : "off")) === "on";
 
 // -- what the performer does
 
@@ -49,19 +41,6 @@ function setLearning(on) {
     link.send("/segue/midi/learn", [["s", ""]]);
     for (const one of document.querySelectorAll(".learning")) one.classList.remove("learning");
   }
-}
-
-/** A mouse fires when it goes down, a finger when it comes up, so that it can scroll; keys click. */
-function onPress(button, act) {
-  let done = false;
-  button.addEventListener("pointerdown", (event) => {
-    done = event.pointerType === "mouse" && event.button === 0;
-    if (done) act();
-  });
-  button.addEventListener("click", () => {
-    if (!done) act();
-    done = false;
-  });
 }
 
 function key(event) {
@@ -92,7 +71,7 @@ async function build() {
   tree = shape;
   decks.clear();
   values.clear();
-  $("server").replaceChildren(...leaves(found).filter((node) => node.ACCESS === 3).map((node) => buildValue("server", node)));
+  $("server").replaceChildren(...leaves(found).filter((node) => node.ACCESS === 3).map((node) => addValue("server", node)));
   const numbers = Object.keys(found.CONTENTS.deck.CONTENTS).map(Number);
   $("decks").replaceChildren(...numbers.map((number) => buildDeck(number, found.CONTENTS.deck.CONTENTS[number].CONTENTS, numbers.length)));
 }
@@ -107,6 +86,8 @@ function buildDeck(number, nodes, count) {
   decks.set(number, deck);
   const canvas = make("canvas", { className: "wave", role: "img", "aria-label": `deck ${number}: waveform` });
   deck.wave = new Wave(canvas);
+  const below = make("canvas", { className: "spectrum", role: "img", "aria-label": `deck ${number}: spectrogram of input and output` });
+  deck.spectrum = new Spectrum(below);
   deck.state = make("output", { className: "state", "aria-label": `deck ${number} plays` }, "–");
   deck.next = make("output", { className: "next", "aria-label": `deck ${number} next` });
   deck.file = make("output", { className: "file", "aria-label": `deck ${number} file` });
@@ -120,16 +101,14 @@ function buildDeck(number, nodes, count) {
   const first = FADERS.map((name) => nodes[name]).filter(Boolean), others = held.filter((node) => !first.includes(node));
   return make("section", { className: "deck", "aria-label": `deck ${number}` },
     make("div", { className: "top" }, make("h2", {}, `${number}`), deck.state, deck.next, deck.file, ...deck.meters),
-    canvas,
+    canvas, below,
     make("div", { className: "verbs" }, ...FIRST.map((name, at) => named(name) && button(name, at)).filter(Boolean)),
-    make("div", { className: "values" }, ...first.map((node) => buildValue(`deck ${number}`, node))),
+    make("div", { className: "values" }, ...first.map((node) => addValue(`deck ${number}`, node))),
     make("details", {}, make("summary", {}, "more"),
       make("div", { className: "verbs small" }, ...rest.map((name) => button(name)), ...FILE.map((name) => named(name) && button(name))),
       buildFile(deck, named("load"), named("seek")),
-      make("div", { className: "values" }, ...others.map((node) => buildValue(`deck ${number}`, node)))));
+      make("div", { className: "values" }, ...others.map((node) => addValue(`deck ${number}`, node)))));
 }
-
-const nameOf = (node) => node.FULL_PATH.split("/").pop();
 
 function buildVerb(deck, node, count, letter) {
   const name = nameOf(node), other = count === 2 ? 3 - deck.number : 0;
@@ -150,62 +129,15 @@ function buildVerb(deck, node, count, letter) {
   return element;
 }
 
-/** From the position of a fader, 0 to 1, to its value and back: even in octaves where the range is wide. */
-function scale(low, high, whole) {
-  const wide = low > 0 && high / low >= 50, bent = low === 0 && high > 1 && !whole;
-  const to = (p) => (wide ? low * (high / low) ** p : low + (high - low) * (bent ? p ** 3 : p));
-  const from = (v) => (wide ? Math.log(v / low) / Math.log(high / low) : bent ? Math.cbrt((v - low) / (high - low)) : (v - low) / (high - low));
-  return { to: (p) => (whole ? Math.round(to(p)) : to(p)), from: (v) => Math.min(1, Math.max(0, from(v))) };
+/** While learning, a touch says what is meant and sets nothing. */
+function touched(address) {
+  if (learning) learn(address);
+  return learning;
 }
 
-function buildValue(where, node) {
-  const name = nameOf(node), range = node.RANGE?.[0] ?? {}, address = node.FULL_PATH, unit = node.UNIT?.[0] ?? "";
-  const label = make("label", { className: "value", title: node.DESCRIPTION, "data-address": address });
-  const shown = make("output", {});
-  let input, show;
-  if (range.VALS) {
-    const figures = typeof range.VALS[0] === "number"; // a switch: 0 or 1
-    input = make("select", {}, ...range.VALS.map((one) => make("option", { value: one }, figures ? ["off", "on"][one] ?? one : one)));
-    input.addEventListener("change", () => fire(address, [figures ? ["i", Number(input.value)] : ["s", input.value]]));
-    show = (value) => { input.value = `${figures ? Number(value) : value}`; };
-  } else if (node.TYPE === "s") {
-    input = make("input", { type: "text" });
-    input.addEventListener("change", () => fire(address, [["s", input.value]]));
-    show = (value) => { if (document.activeElement !== input) input.value = value; };
-  } else {
-    const bend = scale(range.MIN ?? 0, range.MAX ?? 1, node.TYPE === "i");
-    input = make("input", { type: "range", min: 0, max: 1, step: 0.001 });
-    const tell = (value) => {
-      shown.value = `${Number(value.toPrecision(3))} ${unit}`;
-      input.setAttribute("aria-valuetext", shown.value);
-    };
-    let waiting = false;
-    input.addEventListener("input", () => {
-      tell(bend.to(Number(input.value)));
-      if (waiting) return; // the latest wins, once a picture
-      waiting = true;
-      requestAnimationFrame(() => {
-        waiting = false;
-        fire(address, [[node.TYPE === "i" ? "i" : "f", bend.to(Number(input.value))]]);
-      });
-    });
-    let held = false;
-    input.addEventListener("pointerdown", () => { held = true; });
-    for (const end of ["pointerup", "pointercancel"]) input.addEventListener(end, () => { held = false; });
-    show = (value) => {
-      if (held) return;
-      input.value = bend.from(value);
-      tell(value);
-    };
-  }
-  input.setAttribute("aria-label", `${where} ${name}`);
-  label.addEventListener("pointerdown", (event) => {
-    if (!learning) return;
-    event.preventDefault();
-    learn(address);
-  });
-  label.append(make("span", {}, name), input, shown);
-  values.set(address, show);
+function addValue(where, node) {
+  const { label, show } = buildValue(where, node, fire, touched);
+  values.set(node.FULL_PATH, show);
   return label;
 }
 
@@ -240,6 +172,7 @@ const DECK_SAYS = {
     deck.wave.add(frame, column, bytes);
     if (deck.number === 1 && bytes.length) head.hear(deck.wave.end);
   },
+  spectrum: (deck, [what, frame, column, bands, bytes]) => deck.spectrum.add(what, frame, column, bytes, bands),
   coming: (deck, [id, verb, state, start, end, origin, columns]) => deck.wave.expect(id, verb, state, start, end, origin, columns),
 };
 let latency = null;
@@ -306,8 +239,10 @@ function state(now) {
   jobs.clear();
   for (const deck of decks.values()) {
     deck.wave.clear();
+    deck.spectrum.clear();
     for (const { element } of deck.verbs.values()) element.dataset.state = "";
   }
+  showSpectra(spectra);
   build().then(ask).catch(() => note("the table could not be read", "/segue"));
 }
 
@@ -325,12 +260,23 @@ function readColours() {
 }
 
 function draw() {
-  for (const deck of decks.values()) deck.wave.draw(head, grid, colours);
+  for (const deck of decks.values()) {
+    deck.wave.draw(head, grid, colours);
+    if (spectra) deck.spectrum.draw(head, colours);
+  }
   if (grid && head.frame !== null) {
     const beat = Math.floor(((head.frame - grid.origin) * grid.bpm) / (60 * grid.rate));
     $("beat").textContent = `${Math.floor(beat / grid.beats) + 1}.${(((beat % grid.beats) + grid.beats) % grid.beats) + 1}`;
   }
   requestAnimationFrame(draw);
+}
+
+/** Spectrograms cost the server some sums: it makes them while they are shown. */
+function showSpectra(on) {
+  spectra = on;
+  $("spectra").setAttribute("aria-pressed", String(on));
+  document.body.classList.toggle("spectra", on);
+  link.send("/segue/spectrum", [["i", Number(on)]]);
 }
 
 function theme(name) {
@@ -340,6 +286,10 @@ function theme(name) {
 
 for (const id of ["tap", "downbeat", "panic"]) onPress($(id), () => fire($(id).dataset.address));
 onPress($("learn"), () => setLearning(!learning));
+onPress($("spectra"), () => {
+  localStorage.setItem("spectra", spectra ? "off" : "on");
+  showSpectra(!spectra);
+});
 onPress($("theme"), () => {
   const dark = getComputedStyle(document.documentElement).getPropertyValue("--is-dark").trim() === "1";
   localStorage.setItem("theme", dark ? "light" : "dark");

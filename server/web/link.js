@@ -17,8 +17,8 @@ export class Link {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.pause = 100;
-      this.onState("open");
       for (const address of ["/segue/notify", "/segue/subscribe", "/segue/waveform"]) this.send(address);
+      this.onState("open");
     };
     socket.onmessage = ({ data }) => {
       if (typeof data === "string") return;

@@ -18,6 +18,12 @@ export class PlayHead {
   get frame() {
     return this.offset === null ? null : this.offset + (this.rate * performance.now()) / 1000;
   }
+
+  /** The frame at the left edge of a picture this wide, and pixels a frame: two thirds are what was, one is to come. */
+  view(width) {
+    const seconds = Math.max(4, Math.min(16, width / 90));
+    return { left: this.frame - (2 / 3) * seconds * this.rate, scale: width / (seconds * this.rate) };
+  }
 }
 
 export class Wave {
@@ -68,13 +74,12 @@ export class Wave {
     pen.fillStyle = colours.ground;
     pen.fillRect(0, 0, width, height);
     if (head.frame === null) return;
-    const seconds = Math.max(4, Math.min(16, width / 90)), scale = width / (seconds * head.rate);
-    const view = { head: head.frame, left: head.frame - (2 / 3) * seconds * head.rate, scale, width, height, middle: height / 2 };
+    const view = { head: head.frame, ...head.view(width), width, height, middle: height / 2 };
     this.drawGrid(pen, view, grid, colours);
     this.drawHistory(pen, view, colours);
     for (const take of this.coming.values()) this.drawTake(pen, view, take, colours);
     pen.fillStyle = colours.ink;
-    pen.fillRect((view.head - view.left) * scale - 1, 0, 2, height);
+    pen.fillRect((view.head - view.left) * view.scale - 1, 0, 2, height);
   }
 
   drawGrid(pen, view, grid, colours) {
