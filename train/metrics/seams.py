@@ -143,21 +143,3 @@ def _phase(envelope: Values, origin: float, period: float) -> float:
     """Where in the beat the onsets lie, 0 to 1: the angle of the envelope's component at the beat's frequency."""
     place = origin + np.arange(len(envelope))
     return float(np.angle((envelope * np.exp(2j * np.pi * place / period)).sum()) / (2 * np.pi) % 1)
-
-
-def tempo_drift(audio: Audio, rate: int, every_s: float = 30.0) -> dict[str, float]:
-    """Tempo of stretches of `every_s`: the first's, the slope over them in BPM a minute, and the largest departure in percent.
-
-    Octaves are folded onto the first stretch's tempo.
-    """
-    size = round(every_s * rate)
-    found = np.array([tempo(audio[:, i : i + size], rate) for i in range(0, audio.shape[1] - size + 1, size)])
-    minutes = np.arange(len(found)) * every_s / 60
-    known = np.isfinite(found)
-    if known.sum() < 2:
-        return {"bpm": float("nan"), "bpm_per_minute": float("nan"), "departure_percent": float("nan")}
-    first = found[known][0]
-    folded = found[known] * 2.0 ** -np.round(np.log2(found[known] / first))
-    slope = np.polyfit(minutes[known], folded, 1)[0]
-    departure = 100 * np.abs(folded / first - 1).max()
-    return {"bpm": float(first), "bpm_per_minute": float(slope), "departure_percent": float(departure)}
