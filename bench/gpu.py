@@ -151,6 +151,7 @@ def continuations(launch: Launch, model: Model, batch: int, steps: int, context:
         measured,
         clean,
         torch.ones(batch),
+        torch.zeros(batch),
         torch.tensor([levels(steps)] * batch),
         torch.full((batch,), xi_at(model.spec.xi, steps)),
     )

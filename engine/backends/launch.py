@@ -1,22 +1,25 @@
 """A whole take as one function of tensors, from the audio of a window to new audio: what a CUDA graph captures as one launch.
 
-Tasks that measure latent frames (generate, continuation, infill, regenerate, transition, loop) differ in their tensors alone, so
-a batch may hold a different one in each item. The number of steps, the length and what is decoded are fixed; nothing inside
-waits for the host.
+Tasks that measure latent frames (generate, continuation, infill, regenerate, renoise, transition, loop) differ in their tensors
+alone, so a batch may hold a different one in each item. The number of steps, the length and what is decoded are fixed; nothing
+inside waits for the host. Style and classes are measured by networks of their own, and run in the engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from segue.engine.backends.graphs import codec_module, network
+from segue.engine.models.carry_tensors import carried, searched
 from segue.engine.models.spec import Model
 from segue.engine.paper import alpha, eps_hat, over, sigma, x_0_hat
+
+Found: TypeAlias = tuple[Tensor, Tensor] | None  # what `searched` gives, for a model that carries channels
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,17 @@ class Takes:
     """What a batch of takes is made from.
 
     audio: `[B, 2, (reach + T + reach) * hop]` at the model's loudness, whatever where nothing is known. z: noise `[B, C, T]`.
-    measured: `[B, T]` bool, A's rows. clean: those held at level 0. k: `[B]`, x_T = k z + (1 - k) x_bar where not measured, 1
-    for noise alone. levels: `[B, N + 1]`, falling to 0. xi: `[B]`, as applied.
+    measured: `[B, T]` bool, A's rows. clean: those held at level 0. drawn, stays: `[B]`, x_T = drawn z + stays x_bar where not
+    measured: 1 and 0 for noise alone, k and 1 - k, or sigma and alpha of a part-way start. levels: `[B, N + 1]`, falling to 0.
+    xi: `[B]`, as applied.
     """
 
     audio: Tensor
     z: Tensor
     measured: Tensor
     clean: Tensor
-    k: Tensor
+    drawn: Tensor
+    stays: Tensor
     levels: Tensor
     xi: Tensor
 
@@ -47,19 +52,17 @@ class Takes:
 
 @dataclass(frozen=True)
 class Launch:
-    """Runs takes on a model. first, last: the latent frames that will sound. guided: through A(x_0_hat), but for the last step.
-
-    Raises ValueError at once for a model with carried channels, whose search no graph of fixed shape holds.
-    """
+    """Runs takes on a model. first, last: the latent frames that will sound. guided: on A(x_0_hat), but for the last step."""
 
     model: Model
     first: int
     last: int
     guided: bool = False
 
-    def __post_init__(self) -> None:
-        if getattr(self.model.spec.denoiser, "carried", 0):
-            raise ValueError(f"launch: {self.model.name} carries channels on from its context, which is a search; use the engine")
+    @property
+    def carried(self) -> int:
+        """Channels that are carried on from a clean context."""
+        return int(getattr(self.model.spec.denoiser, "carried", 0))
 
     @property
     def reach(self) -> int:
@@ -81,30 +84,36 @@ class Launch:
 
     def solved(self, takes: Takes, x_bar: Tensor) -> Tensor:
         """Algorithm 2 with guidance on x_0_hat and the consistency step, item by item the samplers' own."""
-        measured, k = takes.measured[:, None], takes.k[:, None, None]
-        x_t = torch.where(measured, x_bar, k * takes.z + (1 - k) * x_bar)
+        measured = takes.measured[:, None]
+        x_t = torch.where(measured, x_bar, takes.drawn[:, None, None] * takes.z + takes.stays[:, None, None] * x_bar)
+        # clean frames are the context at every step, so what can be carried on from it is looked for once
+        found = searched(x_bar, takes.clean) if self.carried else None
         steps = takes.levels.shape[1] - 1
         for i in range(steps):
             t, s = (takes.levels[:, j, None] * ~takes.clean for j in (i, i + 1))
             guided = self.guided and i < steps - 1
-            v, grad = self._guided(x_t, t, x_bar, takes.measured & ~takes.clean) if guided else self._free(x_t, t)
+            v, grad = self._guided(x_t, t, x_bar, takes.measured & ~takes.clean, found) if guided else self._free(x_t, t, found)
             x_0 = x_0_hat(x_t, v, t)
             eps = eps_hat(x_t, v, t)
             eps = eps - takes.xi[:, None, None] * sigma(over(t, x_t)) * grad
             x_t = torch.where(measured, x_bar, alpha(over(s, x_t)) * x_0 + sigma(over(s, x_t)) * eps)
         return x_t
 
-    def _free(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        return network(self.model)(x_t, self._levels(t)), torch.zeros_like(x_t)
+    def _free(self, x_t: Tensor, t: Tensor, found: Found) -> tuple[Tensor, Tensor]:
+        return self._v(x_t, t, found), torch.zeros_like(x_t)
 
-    def _guided(self, x_t: Tensor, t: Tensor, y: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    def _guided(self, x_t: Tensor, t: Tensor, y: Tensor, measured: Tensor, found: Found) -> tuple[Tensor, Tensor]:
         """v, and the gradient of ||A(x_0_hat) - y||_1 by x_t: where frames are clean A is met and adds nothing."""
         with torch.enable_grad():
             x = x_t.detach().requires_grad_()
-            v = network(self.model)(x, self._levels(t))
+            v = self._v(x, t, found)
             distance = ((x_0_hat(x, v, t) - y) * measured[:, None]).abs().sum()
             (grad,) = torch.autograd.grad(distance, x)
         return v.detach(), grad
+
+    def _v(self, x_t: Tensor, t: Tensor, found: Found) -> Tensor:
+        v: Tensor = network(self.model)(x_t, self._levels(t))
+        return v if found is None else carried(v, x_t, t, self.carried, *found)
 
     def _levels(self, t: Tensor) -> Tensor:
         return t if self.model.denoiser.per_frame_t else t[:, -1]
