@@ -100,6 +100,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             made = Stage(client, log, page, song)
             made.until("return document.querySelector('#link').dataset.state === 'open'")
             made.until("return document.querySelector('#engine').dataset.state === 'ready'")
+            made.until("return [...document.querySelectorAll('output.file')].every(one => one.value)")
             client.send("/segue/deck/1/play")
             client.send("/segue/deck/2/play")
             time.sleep(3.5)  # of music, so that there is something to go on from

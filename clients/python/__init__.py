@@ -1,7 +1,11 @@
-"""A client in plain Python that speaks OSC and imports nothing of the server."""
+"""A client in plain Python that speaks OSC and imports nothing of the server.
 
-from segue.clients.python.aio import AsyncClient
-from segue.clients.python.client import Client, Event, SegueError
-from segue.clients.python.deck import Deck
+Its modules import one another relatively: they are `segue.clients.python` beside the server, and `segue_client` by themselves.
+"""
+
+from .aio import AsyncClient
+from .client import Client
+from .deck import Deck
+from .wire import Event, SegueError
 
 __all__ = ["AsyncClient", "Client", "Deck", "Event", "SegueError"]

@@ -12,9 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
-from segue.clients.python.client import (
+from .deck import Deck, given
+from .methods import REPLIES, ServerMethods
+from .wire import (
     ENDED_BADLY,
     KEPT,
+    MEETING,
     PORT,
     RENEW,
     STATES,
@@ -22,10 +25,9 @@ from segue.clients.python.client import (
     SegueError,
     events_in,
     is_failure,
+    is_meeting,
     packet_of,
 )
-from segue.clients.python.deck import Deck, given
-from segue.clients.python.methods import REPLIES, ServerMethods
 
 
 class AsyncClient(ServerMethods):
@@ -42,6 +44,7 @@ class AsyncClient(ServerMethods):
         self._lease: asyncio.Task[None] | None = None
         self._jobs = itertools.count(random.Random().randrange(1, 2**30))
         self._asked_for: dict[int, str] = {}
+        self._met = False
 
     async def __aenter__(self) -> AsyncClient:
         loop = asyncio.get_running_loop()
@@ -91,15 +94,24 @@ class AsyncClient(ServerMethods):
         def answer(event: Event) -> bool:
             return event.address == reply or is_failure(event, address)
 
-        self._forget(answer)
-        self.send(address, *args)
-        event = await self._next(answer, seconds)
+        event = None
+        if await self._has_met(seconds):
+            self._forget(answer)
+            self.send(address, *args)
+            event = await self._next(answer, seconds)
         if event is None:
             where = f"{address} to {self.host} port {self.port}"
             raise SegueError(f"{where}: no answer within {seconds:g} s; is `segue serve` running?")
         if is_failure(event, address):
             raise SegueError(str(event.args[1]), int(event.args[2]))
         return event
+
+    async def _has_met(self, seconds: float) -> bool:
+        """Whether the state that a new listener is told has come: a value in it is no answer to what is asked later."""
+        if not self._met:
+            self.send("/segue/ping", MEETING)
+            self._met = await self._next(is_meeting, seconds) is not None
+        return self._met
 
     async def ping(self, *args: Any, timeout: float | None = None) -> tuple[Any, ...]:
         """What was sent, once the server has answered."""

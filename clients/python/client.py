@@ -1,4 +1,4 @@
-"""A client in plain Python: sends OSC, keeps the lease, collects what the server says. A thread of its own receives."""
+"""The client that waits: sends OSC, keeps the lease, collects what the server says. A thread of its own receives."""
 
 from __future__ import annotations
 
@@ -12,38 +12,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from pythonosc.osc_bundle import OscBundle
-from pythonosc.osc_bundle_builder import OscBundleBuilder
-from pythonosc.osc_message import OscMessage
-from pythonosc.osc_message_builder import BuildError, OscMessageBuilder
+from .deck import Deck, given
+from .methods import REPLIES, ServerMethods
+from .wire import (
+    ENDED_BADLY,
+    KEPT,
+    MEETING,
+    PORT,
+    RENEW,
+    STATES,
+    Event,
+    SegueError,
+    events_in,
+    is_failure,
+    is_meeting,
+    packet_of,
+)
 
-from segue.clients.python.deck import Deck, given
-from segue.clients.python.methods import REPLIES, ServerMethods
-
-PORT = 7348
-RENEW = 5.0  # seconds between renewals of the lease, which lasts 30; a server that came back is heard after one of them
-KEPT = 4096  # events kept until somebody asks for them; the oldest go first
-STATES = ("queued", "running", "ready", "armed", "playing", "done")
-ENDED_BADLY = ("cancelled", "failed", "late", "dropped")
 _POLL = 0.2  # seconds after which the receiving thread looks whether it is to end
-
-
-class Event(NamedTuple):
-    """One message from the server; time is in unix seconds, None unless it came in a bundle with one."""
-
-    address: str
-    args: tuple[Any, ...]
-    time: float | None = None
-
-
-class SegueError(RuntimeError):
-    """The server said no, or nothing; str() is a sentence, code the number in /segue/fail, 0 where there was none."""
-
-    def __init__(self, sentence: str, code: int = 0) -> None:
-        super().__init__(sentence)
-        self.code = code
 
 
 class Client(ServerMethods):
@@ -59,7 +47,7 @@ class Client(ServerMethods):
         self._news = threading.Condition()
         self._refusals = 0
         self._closed = threading.Event()
-        self._listen = listen
+        self._listen, self._met = listen, False
         self._jobs = itertools.count(random.Random().randrange(1, 2**30))
         self._asked_for: dict[int, str] = {}
         self._thread = threading.Thread(target=self._receive, name="segue client", daemon=True)
@@ -116,16 +104,24 @@ class Client(ServerMethods):
         """Send, and wait for the answer. Raises SegueError when it is a failure, or none came, or nobody listens."""
         seconds = self.timeout if timeout is None else timeout
         reply = REPLIES.get(address, address)
-        self._forget(lambda event: event.address == reply or is_failure(event, address))
-        refusals = self._refusals
-        self.send(address, *args)
-        event = self._next(lambda e: e.address == reply or is_failure(e, address), seconds, refusals)
+        refusals, event = self._refusals, None
+        if self._has_met(seconds, refusals):
+            self._forget(lambda event: event.address == reply or is_failure(event, address))
+            self.send(address, *args)
+            event = self._next(lambda e: e.address == reply or is_failure(e, address), seconds, refusals)
         if event is None:
             silent = "nothing listens there" if self._refusals > refusals else f"no answer within {seconds:g} s"
             raise SegueError(f"{address} to {self.host} port {self.port}: {silent}; is `segue serve` running?")
         if is_failure(event, address):
             raise SegueError(str(event.args[1]), int(event.args[2]))
         return event
+
+    def _has_met(self, seconds: float, refusals: int) -> bool:
+        """Whether the state that a new listener is told has come: a value in it is no answer to what is asked later."""
+        if self._listen and not self._met:
+            self.send("/segue/ping", MEETING)
+            self._met = self._next(is_meeting, seconds, refusals) is not None
+        return self._met or not self._listen
 
     def ping(self, *args: Any, timeout: float | None = None) -> tuple[Any, ...]:
         """What was sent, once the server has answered."""
@@ -184,6 +180,7 @@ class Client(ServerMethods):
         return self.set_or_ask(f"/segue/{name}", value)
 
     def set_or_ask(self, address: str, value: Any) -> Any:
+        """Sends a value and returns it, or asks for it where it is None."""
         if value is None:
             return self.ask(address).args[0]
         self.send(address, value)
@@ -244,41 +241,5 @@ def _connected(host: str, port: int) -> socket.socket:
     return made
 
 
-def packet_of(address: str, args: tuple[Any, ...], at: float | None) -> bytes:
-    try:
-        if not address.startswith("/"):
-            raise BuildError("an address begins with /")
-        builder = OscMessageBuilder(address)
-        for arg in args:
-            builder.add_arg(arg)
-        message = builder.build()
-        if at is None:
-            return message.dgram
-        bundle = OscBundleBuilder(at)  # type: ignore[arg-type]
-        bundle.add_content(message)
-        return bundle.build().dgram
-    except Exception as error:  # python-osc lets those of struct and of its parts through
-        raise SegueError(f"{address} {args!r:.99} cannot be written as OSC: {error}") from None
-
-
-def events_in(data: bytes, at: float | None = None) -> Iterator[Event]:
-    """The messages of a packet; nothing for what cannot be read."""
-    try:
-        if OscBundle.dgram_is_bundle(data):
-            bundle = OscBundle(data)
-            time_tag = bundle.timestamp or None
-            for content in bundle:
-                yield from events_in(content.dgram, time_tag)
-        else:
-            message = OscMessage(data)
-            yield Event(message.address, tuple(message.params), at)
-    except Exception:  # somebody else's packet: python-osc raises several kinds
-        return
-
-
 def _test(what: str | Callable[[Event], bool]) -> Callable[[Event], bool]:
     return (lambda event: event.address == what) if isinstance(what, str) else what
-
-
-def is_failure(event: Event, address: str) -> bool:
-    return event.address == "/segue/fail" and len(event.args) == 3 and event.args[0] == address

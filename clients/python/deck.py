@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Protocol
 
-from segue.clients.python.methods import DeckMethods
+from .methods import DeckMethods
 
 
 class Owner(Protocol):

@@ -6,12 +6,28 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from segue.clients.python.client import PORT, STATES, Client, Event, SegueError
+from .client import Client
+from .wire import PORT, STATES, Event, SegueError
 
 _BOOKKEEPING = ("/segue/notify", "/segue/synced")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`segue-send`, for machines that have the client alone."""
+    parser = argparse.ArgumentParser(
+        prog="segue-send", description="Sends one message to a Segue server, prints what comes back."
+    )
+    add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(argv)
+    try:
+        return run(args)
+    except SegueError as error:
+        print(f"segue-send: {error}", file=sys.stderr)
+        return 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
