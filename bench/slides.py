@@ -36,7 +36,7 @@ from segue.engine.protocols import Denoiser
 from segue.engine.samplers import sampler
 from segue.train.data import RATE, REFERENCE_LUFS, audio_files, read_audio
 from segue.train.diffusion import draw_levels, v_loss
-from segue.train.few_steps import frames_of, frechet
+from segue.train.few_steps import apart
 from segue.train.optim import Stepper, rate_at
 from segue.train.synthesis import compose
 
@@ -190,11 +190,11 @@ def quality(minutes: float, steps: int, count: int) -> tuple[list[Quality], dict
         begun = time.perf_counter()
         x = drawn(denoiser, shape, kind, whole)
         took = (time.perf_counter() - begun) / count
-        rows.append(Quality(TINY.name, kind, whole, count, took, frechet(frames_of(unseen), frames_of(x))))
+        rows.append(Quality(TINY.name, kind, whole, count, took, apart(unseen, x)))
         say(f"{kind}, {whole} steps, {count} items: {took:.3f} s an item")
     z = noise.normal(shape, noise.generator(SEED, 4))
     for name, x in (("data", known), ("noise", z)):
-        rows.append(Quality(TINY.name, name, None, len(x), None, frechet(frames_of(unseen), frames_of(x))))
+        rows.append(Quality(TINY.name, name, None, len(x), None, apart(unseen, x)))
     first, last = losses[:3], losses[-len(losses) // 4 :]
     return rows, {"v_loss_first": float(np.mean(first)), "v_loss_last": float(np.mean(last))}
 

@@ -28,13 +28,13 @@ from segue.train.clips import Library
 from segue.train.data import RATE, prepare, read_index
 from segue.train.diffusion import Recipe, Run, read_recipe, train_diffusion
 from segue.train.encode import export_latents, load_codec, part_of
-from segue.train.few_steps import frames_of, frechet
 from segue.train.latents import Latents
 from segue.train.loop import Plan
 from segue.train.optim import BETAS, FINAL_SHARE, WEIGHT_DECAY, adamw, rate_at
 from segue.train.pack import pack
 from segue.train.playing import continue_all
 from segue.train.recipe import RUNS
+from segue.train.teacher import read_teacher
 
 SMALL = DitSpec(channels=3, width=32, layers=1, heads=2, rank=8, kernel=3)
 CODEC = CodecSpec(
@@ -307,7 +307,7 @@ def test_distilling_brings_few_steps_nearer_to_many(latents: Latents, tmp_path: 
     for step in range(40):
         trained.advance(step / 80)
     torch.save(trained.state(), tmp_path / "teacher.pt")
-    teacher = distill.read_teacher(str(tmp_path / "teacher.pt"), torch.device("cpu"))
+    teacher = read_teacher(str(tmp_path / "teacher.pt"), torch.device("cpu"))
     recipe = distill.Recipe(method, (2,), batch=16, rate=3e-3, warm_up=5, ema=0.9, steps=60, precision="fp32")
     done = distill.distil(recipe, teacher, latents, Plan(tmp_path))
     assert [steps for steps, _ in done] == [2]
@@ -315,10 +315,10 @@ def test_distilling_brings_few_steps_nearer_to_many(latents: Latents, tmp_path: 
         rows = distill.before_and_after(recipe, teacher, done, latents)
         assert {row.task for row in rows} == {"clean", "guided", "tail"}
         near = {row.system: row.value for row in rows if (row.task, row.metric, row.steps) == ("clean", "to_many", 2)}
-        assert near[few_steps.AFTER] < near[few_steps.BEFORE]
+        assert near["after, progressive"] < near[few_steps.BEFORE]
 
     def loss(path: str) -> float:
-        student = distill.read_teacher(path, torch.device("cpu"))
+        student = read_teacher(path, torch.device("cpu"))
         run = distill.Run(recipe, replace(teacher, module=student.module), 2, latents, torch.device("cpu"))
         run.teacher = teacher
         batch = distill.draw_batch(recipe, 2, 24, latents, True, 10_000)
@@ -339,15 +339,6 @@ def test_stages_of_a_distillation_halve(tmp_path: Path) -> None:
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(ValueError, match=sentence):
             distill.read_recipe(tmp_path / "bad.yaml")
-
-
-def test_frechet_distance_of_known_gaussians() -> None:
-    """|m - m'|^2 + sum (s - s')^2 for diagonal covariances."""
-    a = torch.randn(200_00, 2, generator=seeded(1)).double()
-    b = a * torch.tensor([2.0, 1.0]).double() + torch.tensor([0.0, 3.0]).double()
-    assert frechet(a, b) == pytest.approx(9 + 1, rel=0.02)
-    assert frechet(a, a) == pytest.approx(0, abs=1e-6)
-    assert frames_of(torch.randn(2, 3, 10)).shape == (18, 6)
 
 
 def test_a_cut_file_is_put_together_or_its_loss_is_named(tmp_path: Path) -> None:
@@ -400,12 +391,6 @@ def test_a_job_goes_from_pieces_to_a_model_over_two_machines(
     for name in ("diffusion", "distilled-2"):
         assert load(tmp_path / "here" / "models" / f"{name}.safetensors").window_frames == 40
     assert all(path.stat().st_size <= 16 * 2**20 for path in (tmp_path / "out2").iterdir())
-
-
-def test_rows_are_printed_as_json_and_as_lines() -> None:
-    rows = [few_steps.Row("clean", few_steps.BEFORE, "ddim", 4, metric, 1.5, 8) for metric in ("frechet", "std")]
-    assert '"metric": "std"' in few_steps.shown(rows, as_json=True)
-    assert few_steps.shown(rows, as_json=False).splitlines()[1].split() == ["clean", "4", "before", "1.500", "1.500"]
 
 
 def test_a_fold_needs_no_training(tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,19 +20,18 @@ import torch
 from torch import Tensor, nn
 
 from segue.engine import noise
-from segue.engine.checkpoint import load
 from segue.engine.models.dit import DitSpec
-from segue.engine.models.spec import DenoiserShape
 from segue.engine.paper import alpha, eps_hat, noised, over, sigma, x_0_hat
 from segue.engine.protocols import Denoiser
 from segue.train import few_steps, loop, parallel, precision
 from segue.train.contexts import context_masks
-from segue.train.diffusion import denoiser_of, per_frame, stored_denoiser
+from segue.train.diffusion import per_frame, stored_denoiser
 from segue.train.ema import Ema
 from segue.train.feed import Feed
 from segue.train.latents import Latents
 from segue.train.optim import Stepper, rate_at
 from segue.train.recipe import made, read
+from segue.train.teacher import Teacher, read_student, read_teacher
 
 METHODS = ("progressive", "consistency")
 
@@ -72,34 +71,6 @@ def read_recipe(path: Path) -> Recipe:
     if recipe.method == "progressive" and any(a != 2 * b for a, b in zip(recipe.stages, recipe.stages[1:], strict=False)):
         raise ValueError(f"stages {list(recipe.stages)} in {path}: a progressive stage has half the steps of the one before it")
     return recipe
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A trained generator: its weights, sizes, family, preset and window in latent frames."""
-
-    module: nn.Module
-    denoiser: DenoiserShape
-    frames: int
-    family: str
-    model: str
-
-
-def read_teacher(name: str, device: torch.device) -> Teacher:
-    """From a checkpoint of `train diffusion` or `train distill`, a model file, or a shipped model. Raises as `load` does."""
-    if Path(name).suffix == ".pt":
-        state = torch.load(name, map_location="cpu", weights_only=True)
-        recipe, weights = state["recipe"], state["ema"]
-        spec, frames = stored_denoiser(recipe), int(recipe["frames"])
-        family, model = recipe.get("family", "latent-dit"), recipe.get("model", "live")
-    else:
-        loaded = load(name)
-        assert isinstance(loaded.denoiser, nn.Module)
-        weights, frames = loaded.denoiser.state_dict(), loaded.window_frames
-        spec, family, model = loaded.spec.denoiser, loaded.spec.family, loaded.spec.name
-    module = denoiser_of(family, spec, device)
-    module.load_state_dict(weights)
-    return Teacher(module.eval().requires_grad_(False), spec, frames, family, model)
 
 
 def moved(x_t: Tensor, v: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -302,5 +273,6 @@ def before_and_after(
     recipe: Recipe, teacher: Teacher, done: list[tuple[int, Path]], held_out: Latents, windows: int = few_steps.WINDOWS
 ) -> list[few_steps.Row]:
     """The table of a distillation: the teacher, and each student at its own number of steps."""
-    after = {n: cast(Denoiser, read_teacher(str(path), parallel.device()).module) for n, path in done}
-    return few_steps.table(cast(Denoiser, teacher.module), after, held_out, few_steps.Asked(recipe.stages, windows=windows))
+    students = [read_student(path, parallel.device()) for _, path in done]
+    asked = few_steps.Asked(recipe.stages, windows=windows, heat=teacher.heat)
+    return few_steps.table(cast(Denoiser, teacher.module), students, held_out, asked)

@@ -1,6 +1,6 @@
-"""The table of a distillation: what few steps of a sampler make of held-out windows, before and after, in every context regime.
+"""The table of a distillation: what few steps of a sampler make, before and after, in every context regime.
 
-All in latents, so that it costs seconds; `segue evaluate` judges audio.
+In latents of held-out windows, which costs seconds; `few_steps_takes` adds what the engine's takes sound like.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
-from scipy.linalg import sqrtm
+from numpy.typing import NDArray
 from torch import Tensor
 
 from segue.engine import noise
@@ -23,13 +23,31 @@ from segue.engine.guidance import REGIMES
 from segue.engine.paper import XI, levels, xi_at
 from segue.engine.protocols import Denoiser
 from segue.engine.samplers.ddim import ddim
+from segue.train.bootstrap import interval
 from segue.train.latents import Latents
 from segue.train.listen import CONTEXT, problem_of
+from segue.train.metrics.frechet import difference, frechet
+
+Values: TypeAlias = NDArray[np.floating[Any]]
 
 SEED = 977
 WINDOWS = 16
 REFERENCE_STEPS = 50  # Table 1
 BEFORE, AFTER, MANY = "before", "after", "before, many steps"
+
+
+@dataclass(frozen=True)
+class Student:
+    """A distilled model: by which method, and for how many steps."""
+
+    method: str
+    steps: int
+    denoiser: Denoiser
+
+    @property
+    def system(self) -> str:
+        """What it is called in the table."""
+        return f"{AFTER}, {self.method}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +67,8 @@ class Asked:
 @dataclass(frozen=True)
 class Row:
     """One figure. task: the regime. frechet: distance of latent frames and their steps to real ones; l1: mean difference from the
-    truth; to_many: from the same noise's take of many steps of the model before; std: spread over the truth's."""
+    truth; to_many: from the same noise's take of many steps of the model before; std: spread over the truth's.
+    difference: from the model before at as many steps, on the same windows or clips, with its 95 % interval."""
 
     task: str
     system: str
@@ -58,18 +77,31 @@ class Row:
     metric: str
     value: float
     n: int
+    spread: float | None = None
+    embedder: str | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
 
 
-def frames_of(x: Tensor) -> Tensor:
-    """`[B, C, T]` to `[B (T - 1), 2 C]`: each latent frame and the step from the one before."""
-    return torch.cat((x[..., 1:], x.diff(dim=-1)), dim=1).transpose(1, 2).flatten(0, 1).double()
+def row_of(how: tuple[str, str, int], metric: str, values: Values, plain: Values | None, embedder: str | None = None) -> Row:
+    """The mean of `[n]` values, and of their differences from the model before. how: regime, system, steps."""
+    regime, system, steps = how
+    apart = None if plain is None else values - plain
+    mean, low_high = (None, None) if apart is None else (float(apart.mean()), interval(apart))
+    value, spread = float(values.mean()), float(values.std())
+    return Row(regime, system, "ddim", steps, metric, value, len(values), spread, embedder, mean, low_high)
 
 
-def frechet(real: Tensor, made: Tensor) -> float:
-    """Frechet distance of the Gaussians that fit two sets `[n, d]`: |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))."""
-    (m, S), (m2, S2) = ((a.mean(0).numpy(), np.cov(a.T.numpy())) for a in (real, made))
-    root = np.real(sqrtm(S @ S2))
-    return float(((m - m2) ** 2).sum() + np.trace(S + S2 - 2 * root))
+def frames_of(x: Tensor) -> Values:
+    """`[B, C, T]` to `[B, T - 1, 2 C]`: each latent frame and the step from the one before."""
+    frames: Values = torch.cat((x[..., 1:], x.diff(dim=-1)), dim=1).transpose(1, 2).double().numpy()
+    return frames
+
+
+def apart(real: Tensor, made: Tensor) -> float:
+    """Frechet distance of two sets of latents `[B, C, T]`, over their frames and steps."""
+    one, other = (frames.reshape(-1, frames.shape[-1]) for frames in (frames_of(real), frames_of(made)))
+    return frechet(one, other)
 
 
 @torch.no_grad()
@@ -81,7 +113,7 @@ def takes(denoiser: Denoiser, x_0: Tensor, z: Tensor, regime: str, steps: int) -
     return x[..., left:].cpu()
 
 
-def table(before: Denoiser, after: Mapping[int, Denoiser], latents: Latents, asked: Asked) -> list[Row]:
+def table(before: Denoiser, students: Sequence[Student], latents: Latents, asked: Asked) -> list[Row]:
     """Rows of the model before, and of the distilled ones, each at its own number of steps, from the same noise."""
     device = next(cast(torch.nn.Module, before).parameters()).device
     g = noise.generator(SEED)
@@ -90,64 +122,85 @@ def table(before: Denoiser, after: Mapping[int, Denoiser], latents: Latents, ask
     new = x_0[..., int(CONTEXT * x_0.shape[-1]) :].cpu()
     rows: list[Row] = []
     for regime in asked.regimes if before.per_frame_t else ("guided",):
-        many = takes(before, x_0, z, regime, asked.many)
-        rows += _rows(regime, MANY, asked.many, many, new, many)
+        many = takes(before, x_0, z * (1 + asked.heat / asked.many), regime, asked.many)
+        rows += _rows((regime, MANY, asked.many), many, new, many)
         for steps in asked.steps:
-            wider = z * (1 + asked.heat / steps)
-            rows += _rows(regime, BEFORE, steps, takes(before, x_0, wider, regime, steps), new, many)
-            if steps in after:
-                rows += _rows(regime, AFTER, steps, takes(after[steps], x_0, z, regime, steps), new, many)
+            plain = takes(before, x_0, z * (1 + asked.heat / steps), regime, steps)
+            rows += _rows((regime, BEFORE, steps), plain, new, many)
+            for student in students:
+                if student.steps == steps:
+                    made = takes(student.denoiser, x_0, z, regime, steps)
+                    rows += _rows((regime, student.system, steps), made, new, many, plain)
         print(f"few steps: {regime} done", file=sys.stderr, flush=True)
     return rows
 
 
-def _rows(regime: str, system: str, steps: int, made: Tensor, real: Tensor, many: Tensor) -> list[Row]:
-    figures = {
-        "frechet": frechet(frames_of(real), frames_of(made)),
-        "to_many": float((made - many).abs().mean()),
-        "l1": float((made - real).abs().mean()),
-        "std": float(made.std() / real.std()),
-    }
-    return [Row(regime, system, "ddim", steps, metric, value, len(real)) for metric, value in figures.items()]
+def _rows(how: tuple[str, str, int], made: Tensor, real: Tensor, many: Tensor, plain: Tensor | None = None) -> list[Row]:
+    regime, system, steps = how
+    rows = [Row(regime, system, "ddim", steps, "frechet", apart(real, made), len(real))]
+    if plain is not None:
+        less, *low_high = difference(frames_of(real), frames_of(plain), frames_of(made))
+        rows = [Row(**asdict(rows[0]) | {"difference": less, "interval": tuple(low_high)})]
+    for metric, target in (("to_many", many), ("l1", real)):
+        found, known = (None if x is None else (x - target).abs().mean((1, 2)).numpy() for x in (made, plain))
+        assert found is not None  # made is there
+        rows.append(row_of(how, metric, found, known))
+    return [*rows, Row(regime, system, "ddim", steps, "std", float(made.std() / real.std()), len(real))]
 
 
 def shown(rows: Sequence[Row], as_json: bool) -> str:
-    """The rows as JSON, or as a table with one line for each regime, number of steps and system."""
+    """The rows as JSON, or as a table with one line for each regime, number of steps and system, and one for each difference."""
     if as_json:
         return json.dumps({"rows": [asdict(row) for row in rows]})
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    lines = [f"{'regime':8} {'steps':>5}  {'system':18} " + " ".join(f"{m:>9}" for m in metrics)]
+    lines = [f"{'regime':8} {'steps':>5}  {'system':20} " + " ".join(f"{m:>9}" for m in metrics)]
     for key in dict.fromkeys((row.task, row.steps, row.system) for row in rows):
-        found = {row.metric: row.value for row in rows if (row.task, row.steps, row.system) == key}
-        lines.append(f"{key[0]:8} {key[1]:5d}  {key[2]:18} " + " ".join(f"{found[m]:9.3f}" for m in metrics))
+        found = {row.metric: f"{row.value:9.3f}" for row in rows if (row.task, row.steps, row.system) == key}
+        lines.append(f"{key[0]:8} {key[1]:5d}  {key[2]:20} " + " ".join(found.get(m, f"{'-':>9}") for m in metrics))
+    for row in rows:
+        if row.difference is not None and row.interval is not None:
+            words = f"{row.task:8} {row.steps:5d}  {row.system} - {BEFORE}, {row.metric}"
+            lines.append(f"{words}: {row.difference:+.3f} [{row.interval[0]:+.3f}, {row.interval[1]:+.3f}]")
     return "\n".join(lines)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue train compare`."""
     parser.add_argument("--before", required=True, help="the teacher: checkpoint, model file, or name of a model")
-    parser.add_argument("--after", nargs="*", default=[], metavar="CHECKPOINT", help="distilled-N.pt of `train distill`")
-    parser.add_argument("--latents", type=Path, nargs="+", required=True, help="folders or files of latents of held-out songs")
+    parser.add_argument(
+        "--after", type=Path, nargs="*", default=[], metavar="CHECKPOINT", help="distilled-N.pt of `train distill`"
+    )
+    parser.add_argument("--latents", type=Path, nargs="*", default=[], help="folders or files of latents of held-out songs")
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 4, 2], help="numbers of steps")
-    parser.add_argument("--windows", type=int, default=WINDOWS, help="windows that each figure is over")
+    parser.add_argument("--regimes", nargs="+", choices=REGIMES, default=list(REGIMES), help="how the context enters")
+    parser.add_argument("--windows", type=int, default=WINDOWS, help="windows that each figure in latents is over")
     parser.add_argument("--many", type=int, default=REFERENCE_STEPS, help="steps that the few are compared with")
-    parser.add_argument("--heat", type=float, default=0.0, help="widen the start of the model before: z (1 + heat / steps)")
+    parser.add_argument("--heat", type=float, default=None, help="widen the start of the model before; its own without it")
+    parser.add_argument("--clips", type=int, default=0, help="takes of the engine that MR and KLD are over; 0 leaves audio out")
+    parser.add_argument("--start", type=float, default=1.0, help="level at which those start: 1 is noise, below it a collage")
+    parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ and models/ (default: SEGUE_DATA)")
 
 
 def run(args: Any) -> int:
     """`segue train compare`: 0, or 2 with one line where something is missing."""
-    from segue.train.distill import read_teacher
+    from segue.train import few_steps_takes
+    from segue.train.teacher import read_student, read_teacher
 
+    rows: list[Row] = []
     try:
-        teacher = read_teacher(args.before, torch.device("cpu"))
-        latents = Latents(args.latents, teacher.frames)
-        after = {}
-        for path in args.after:
-            steps = int(torch.load(path, map_location="cpu", weights_only=True)["student_steps"])
-            after[steps] = cast(Denoiser, read_teacher(path, torch.device("cpu")).module)
+        if not args.latents and not args.clips:
+            raise ValueError("compare: got neither --latents nor --clips; give one of them, or both")
+        cpu = torch.device("cpu")
+        teacher, students = read_teacher(args.before, cpu), [read_student(path, cpu) for path in args.after]
+        heat = teacher.heat if args.heat is None else args.heat
+        asked = Asked(tuple(args.steps), tuple(args.regimes), args.windows, args.many, heat)
+        if args.latents:
+            rows += table(cast(Denoiser, teacher.module), students, Latents(args.latents, teacher.frames), asked)
+        if args.clips:
+            stage = few_steps_takes.stage(args.before, heat, args.data, args.clips, args.start)
+            rows += few_steps_takes.table(stage, students, asked)
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    asked = Asked(tuple(args.steps), windows=args.windows, many=args.many, heat=args.heat)
-    print(shown(table(cast(Denoiser, teacher.module), after, latents, asked), args.json))
+    print(shown(rows, args.json))
     return 0

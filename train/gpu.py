@@ -29,6 +29,7 @@ from segue.train.codec_measures import measure, summary
 from segue.train.latents import Latents
 from segue.train.pack import pack
 from segue.train.pieces import ENTRIES, LIST, MEGABYTE, OUT_MB, cut, joined, stage, unstage
+from segue.train.teacher import read_teacher
 
 SHARES = {"codec": 0.15, "noise": 0.10, "finetune": 0.05, "diffusion": 0.55, "distill": 0.15}
 PIECE_MB = 20.0  # in: with the tree of a repository it has to stay below what travels
@@ -164,7 +165,7 @@ def train_generator(job: Job) -> Path | None:
 
 def _distil(job: Job, path: Path, latents: Latents, held_out: Latents) -> None:
     wanted = distill.read_recipe(job.recipes["distill"])
-    teacher = distill.read_teacher(str(path), parallel.device())
+    teacher = read_teacher(str(path), parallel.device())
     done = distill.distil(wanted, teacher, latents, job.plan("distill"))
     for _, file in done:
         export(job, "distill", file)

@@ -94,6 +94,19 @@ def excess(reference: Values, truth: Values, codec: Values, made: Values, seed: 
     return float(ratio[0]), float(low), float(high)
 
 
+def difference(reference: Values, before: Values, after: Values, seed: int = 0) -> tuple[float, float, float]:
+    """(distance of `after` from the reference less that of `before`, low, high) of paired takes `[n, P, dim]`.
+
+    The interval is a paired bootstrap over takes; the reference `[m, P, dim]` stays.
+    """
+    fixed, count = reference.reshape(-1, reference.shape[-1]), len(after)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), DRAWS)
+    times = np.concatenate([np.ones((1, count)), drawn])  # the first row is the sample itself
+    less = _weighted(fixed, after, times) - _weighted(fixed, before, times)
+    low, high = np.quantile(less[1:], [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    return float(less[0]), float(low), float(high)
+
+
 def _weighted(fixed: Values, made: Values, times: Values) -> Values:
     """`[draws]` distances of a set `[m, dims]` from takes `[n, P, dims]` taken as often as times `[draws, n]` says.
 
