@@ -184,7 +184,14 @@ SPECS: tuple[Spec, ...] = (
     _verb("commit", "plays a take that was held back by `commit 0`", (_ID, _COMMON[4], _COMMON[5])),
     _verb("cancel", "drops the newest pending job", (_ID,)),
     _verb("stop", "ends the take and returns to dry", (_COMMON[4], _COMMON[5])),
-    _verb("capture", "keeps what has just sounded as a take", _LENGTH),
+    _verb("capture", "keeps what has just sounded as a take; with a quant what ends at its nearest place", (*_LENGTH, _COMMON[4])),
+    _verb("overdub", "adds one round of what is played over the loop to it, as a layer that undo takes off", (_COMMON[4],)),
+    _verb(
+        "footswitch",
+        "one switch for all: pressed it records, closes the loop, plays on from it; held for 0.6 s it takes that back",
+        (),
+        (Arg("down", "b", "1 pressed, 0 let go", default=True),),
+    ),
     _verb(
         "freeze", "pins the context: later verbs condition on this moment; 0 unpins", (), (Arg("on", "b", "1 pins, 0 unpins"),)
     ),

@@ -24,6 +24,7 @@ from segue.server.files import FileDecks, Moved
 from segue.server.jobs import WorkerEvent
 from segue.server.loading import Loading, Ready
 from segue.server.looping import LoopKeeper
+from segue.server.recording import follow
 from segue.server.scheduler import QueueFullError, Scheduler
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
@@ -108,6 +109,7 @@ class Conductor:
         self._untagged = 0  # the frame of the last message without a tag
         self._fallback_at = 0
         self._loops = LoopKeeper(segment, session.world)
+        session.world.longest_loop = segment.loop_frames
         self._dump = False
         self._told: set[int] = set()
         self._do = self._table_of_effects()
@@ -198,6 +200,7 @@ class Conductor:
         self._hear_sources()
         self._hear_applied()
         self._hear_files()
+        self.perform(follow(self.session.world, self.moment()))
         self.perform(self.session.tick(self.moment()))
         self._log_takes()
         if frame >= self._fallback_at:
@@ -412,7 +415,7 @@ class Conductor:
         self._files.move(e.deck, e.frame, e.position, e.playing, e.track, e.exact)
 
     def _capture(self, e: fx.Capture) -> None:
-        audio = self._segment.read(Ring.SOUNDED, e.deck - 1, e.end, e.frames)
+        audio = self._segment.read(Ring.INPUT if e.ring == "input" else Ring.SOUNDED, e.deck - 1, e.end, e.frames)
         self.perform(self.session.captured(e.job, audio))
 
     def _emit(self, e: fx.Emit) -> None:

@@ -140,12 +140,13 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Capture:
-    """Read what sounded into a take: `frames` frames ending at frame `end`."""
+    """Read what sounded, or what came in, into a take: `frames` frames of a ring ending at frame `end`."""
 
     job: int
     deck: int
     end: int
     frames: int
+    ring: str = "sounded"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Verbs on takes that exist and on files: commit, cancel, stop, capture, freeze, undo, redo, load, play, pause, seek, cue.
+"""Verbs on takes that exist and on files: commit, cancel, stop, freeze, undo, redo, load, play, pause, seek, cue.
 
 Functions from the world and what was asked to effects; the session calls them. Each may raise CommandError.
 """
@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from segue.server.commands import CommandError, Value
-from segue.server.effects import Capture, Effect, Emit, LoadFile, Play, Transport
-from segue.server.jobs import Job, RingPart
-from segue.server.placing import advance, ended, enter
+from segue.server.effects import Effect, Emit, LoadFile, Play, Transport
+from segue.server.placing import LOOPS, advance, ended, enter
 from segue.server.state import Asked, Deck, File, Later, Moment, State, Take, World
-from segue.server.verbs import length_of
 
 PENDING = frozenset({State.QUEUED, State.RUNNING, State.READY, State.ARMED, State.LATE})
 PLAYABLE = frozenset(State) - {State.CANCELLED, State.FAILED, State.DROPPED}
@@ -87,7 +85,7 @@ def replay(world: World, take: Take, t1: int, moment: Moment) -> Iterator[Effect
     """Plays a prepared take at t1."""
     _check_made(take)
     take.commit = True
-    if take.job.verb == "loop":
+    if take.job.verb in LOOPS:
         take.entry, take.due, take.due_beat = None, t1, None
         yield from advance(world, take, moment)
     else:
@@ -115,25 +113,6 @@ def _stop_at(world: World, asked: Asked, job: int, frame: int) -> Iterator[Effec
     deck.looping, deck.guarded, deck.loop = False, False, None
     world.leave(deck.number, frame)
     yield Play(deck.number, "dry", frame, fade, world.play_id())
-
-
-def capture(world: World, asked: Asked) -> Iterator[Effect]:
-    """Keeps what has just sounded as a prepared take."""
-    deck = world.deck(asked.deck)
-    end = min(asked.at, asked.moment.deck(deck.number).heard)
-    frames = length_of(world, asked.bound, deck.values, end, before=True)
-    heard = end - deck.heard_from
-    if heard < frames:
-        rate = world.rate
-        raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {frames / rate:.1f} s")
-    job = Job(world.next_job, deck.number, "capture", "capture", frames, left=RingPart("sounded", deck.number, end, frames))
-    world.next_job += 1
-    fade = round(float(deck.values["xfade"] or 0.0) * world.rate)
-    command = asked.command
-    take = Take(job, command.address, command.sender, job.id, frames - fade, fade, "off", False, None, asked.at)
-    take.t0, take.state = end - frames, State.RUNNING
-    world.remember(take)
-    yield Capture(job.id, deck.number, end, frames)
 
 
 def freeze(world: World, asked: Asked) -> Iterator[Effect]:
@@ -207,7 +186,6 @@ VERBS: Mapping[str, Callable[[World, Asked], Iterator[Effect]]] = {
     "commit": commit,
     "cancel": cancel,
     "stop": stop,
-    "capture": capture,
     "freeze": freeze,
     "undo": step_history,
     "redo": step_history,

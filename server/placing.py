@@ -9,6 +9,7 @@ from segue.server.state import HISTORY, Deck, Moment, State, Take, World
 from segue.server.timeline import LEAD_BLOCKS, join, reanchored, sustained
 
 FIXED = frozenset({"transition", "infill"})  # what follows them lies at a given frame
+LOOPS = frozenset({"loop", "overdub"})  # they go round
 SLOTS = ("slot_a", "slot_b")
 FIRST_WRITE_S = 0.25  # of a prepared take this much is written before it is started, the rest just after
 SHORTEST_S = 0.1  # what must be left of a take to be worth entering
@@ -26,7 +27,7 @@ def said(take: Take, progress: float = 1.0, sentence: str = "") -> Emit:
 
 def ended(take: Take, state: State, sentence: str = "") -> Iterator[Effect]:
     """A take that will not be played, or not to its end: the engine and the callback are told."""
-    if take.state in (State.RUNNING, State.READY, State.ARMED) and not take.complete:
+    if take.state in (State.RUNNING, State.READY, State.ARMED) and not take.complete and not take.recorded:
         yield Abandon(take.job.id)
     if take.play_id and take.state is State.ARMED:
         yield Revoke(take.play_id)
@@ -36,7 +37,7 @@ def ended(take: Take, state: State, sentence: str = "") -> Iterator[Effect]:
 
 def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
     """What to do for a take that has new audio, or whose time comes: enter it, extend it, or wait."""
-    if take.job.verb == "loop":
+    if take.job.verb in LOOPS:
         if take.complete and take.entry is None and take.commit:
             place = _place(world, take, moment)
             if not _waits(world, take, moment, place):
@@ -245,9 +246,11 @@ def _enter_loop(world: World, take: Take, moment: Moment, t1: int) -> Iterator[E
     take.exit = 2**62
     take.play_id = world.play_id()
     take.state = State.ARMED
+    alike = deck.loop == (take.t0, take.length)  # the same loop with a layer more or less
     deck.looping, deck.loop = True, (take.t0, take.length)
     yield Loop(take.job.deck, join(take.pieces, 0, take.length), take.t0)
-    yield Play(take.job.deck, "loop", take.entry, take.fade, take.play_id, take.job.id)
+    curve = "linear" if alike else "equal-power"
+    yield Play(take.job.deck, "loop", take.entry, take.fade, take.play_id, take.job.id, curve)
     yield said(take)
 
 
@@ -257,6 +260,7 @@ def started(world: World, take: Take, frame: int) -> Iterator[Effect]:
     world.leave(deck.number, frame)
     take.state = State.PLAYING
     take.heard_at = frame
+    deck.looping = take.job.verb in LOOPS
     if deck.playing is not None and deck.playing != take.job.id:
         deck.undo = [*deck.undo, deck.playing][-HISTORY:]
     deck.playing = take.job.id

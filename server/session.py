@@ -13,10 +13,13 @@ from segue.server.analysis import Analysis
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
 from segue.server.endless import follow
-from segue.server.holding import VERBS, due_now
+from segue.server.holding import VERBS as HOLDING
+from segue.server.holding import due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
 from segue.server.loudness import SILENT_DB
 from segue.server.placing import advance, ended, retimed, said, started
+from segue.server.recording import VERBS as RECORDING
+from segue.server.recording import shaped
 from segue.server.state import OVER, Again, Asked, File, Moment, State, Take, World
 from segue.server.sync.line import Line, Playing, SourceState
 from segue.server.timeline import Pace
@@ -25,6 +28,7 @@ QUEUE = 16  # jobs waiting for the engine
 GUARD_S = 0.02  # silence of the input, while a take is on its way, after which the loop steps in
 GUARD_FADE_S = 0.005
 PACE_WEIGHT = 0.5  # of the newest measurement of the engine's speed
+VERBS = {**HOLDING, **RECORDING}  # that make no take with the engine
 
 
 class Session:
@@ -120,7 +124,11 @@ class Session:
     def captured(self, job: int, audio: Audio) -> list[Effect]:
         """The audio of a `Capture`."""
         take = self.world.takes[job]
-        take.pieces, take.made, take.complete, take.state = [(0, audio)], audio.shape[1], True, State.READY
+        audio = shaped(self.world, take, audio)
+        take.pieces, take.made, take.complete = [(0, audio)], audio.shape[1], True
+        if take.state is not State.RUNNING:  # it sounds already
+            return []
+        take.state = State.READY
         return [said(take)]
 
     def loaded(self, deck: int, track: str, frames: int, what: Analysis) -> list[Effect]:
@@ -166,7 +174,7 @@ class Session:
         if event.state == "down":
             world.candidates.brewing = None
             for take in world.takes.values():
-                if take.state in (State.RUNNING, State.READY) and not take.complete:
+                if take.state in (State.RUNNING, State.READY) and not take.complete and not take.recorded:
                     yield from self._fail(take, event.sentence, "engine-down")
                 elif not take.complete and take.state in (State.ARMED, State.PLAYING):
                     take.complete = True
@@ -254,7 +262,8 @@ class Session:
     def _guard(self, number: int, moment: Moment) -> Iterator[Effect]:
         """While a take is on its way and the performer has stopped, the loop of what sounded steps in."""
         deck, facts = self.world.deck(number), moment.deck(number)
-        coming = any(t.commit and t.state in (State.RUNNING, State.READY) for t in self.world.pending(number))
+        made = (t for t in self.world.pending(number) if t.commit and not t.recorded)
+        coming = any(t.state in (State.RUNNING, State.READY) for t in made)
         rate = self.world.rate
         if coming and not deck.guarded and facts.source == "dry" and facts.loop_ready and facts.silent > GUARD_S * rate:
             deck.guarded = True

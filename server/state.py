@@ -104,9 +104,28 @@ class Take:
         return left.ring.frames + left.file.frames if isinstance(left, RingThenFile) else left.frames
 
     @property
+    def recorded(self) -> bool:
+        """Whether it was played, not made."""
+        return self.job.task in ("capture", "record")
+
+    @property
     def have(self) -> int:
         """The first frame that is not made yet."""
         return self.t0 + self.made
+
+
+@dataclass
+class Recording:
+    """A phrase on its way into a take: what is played to frames [first, last) and heard `lag` later; last None while it is open.
+
+    base: the loop that it is laid over.
+    """
+
+    take: Take
+    first: int
+    last: int | None
+    lag: int
+    base: Take | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +196,7 @@ class Deck:
     guarded: bool = False
     looping: bool = False
     loop: tuple[int, int] | None = None  # frame at which the loop that was asked for begins, and its length
+    pressed: tuple[int, int] | None = None  # when the footswitch went down, and the job that it was about
 
 
 class DeckFacts(Protocol):
@@ -266,6 +286,9 @@ class World:
     later: list[Later] = field(default_factory=list)
     takes: dict[int, Take] = field(default_factory=dict)
     candidates: Candidates = field(default_factory=Candidates)
+    recordings: list[Recording] = field(default_factory=list)
+    latency: int = 0  # frames from what sounds at the output to what is played to it at the input
+    longest_loop: int = 0  # frames
     locked: bool = False
     monitor: str = "thru"
     generated: float = 1.0

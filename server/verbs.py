@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from segue.server.commands import Command, CommandError, Spec, Value
 from segue.server.jobs import FilePart, Job, PhrasePart, RingPart, RingThenFile, Source
+from segue.server.phrases import lag, meant
 from segue.server.state import SPARE, Deck, File, Moment, Take, World
 from segue.server.timeline import LEAD_BLOCKS
 
@@ -213,11 +214,16 @@ def _vary(world: World, take: Take, deck: Deck, moment: Moment) -> None:
 
 
 def _loop(world: World, take: Take, deck: Deck, moment: Moment) -> None:
+    if take.length > world.longest_loop:
+        most, got = world.longest_loop / world.rate, take.length / world.rate
+        raise CommandError("bad-argument", f"a loop lasts {most:g} s at most, got {got:.1f} s: ask for fewer beats")
+    behind = lag(world, deck, take.t0 - take.length, take.t0)
+    take.t0 = meant(world, deck.number, take.asked_at, take.quant, take.t0 - behind)
     heard = take.t0 - deck.heard_from
     if heard < take.length:
         rate = world.rate
         raise CommandError("not-enough-audio", f"not enough audio captured: {heard / rate:.1f} s of {take.length / rate:.1f} s")
-    middle = RingPart("sounded", deck.number, take.t0, take.length)
+    middle = RingPart("sounded", deck.number, take.t0 + behind, take.length)
     take.job = replace(take.job, middle=middle, new_frames=take.length)
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from segue.server import effects as fx
 from segue.server.commands import SPECS, Command, CommandError, Kind, Spec, bind
 from segue.server.jobs import EngineState, Failed, Finished, Job, Piece, Progress, Running
+from segue.server.placing import LOOPS
+from segue.server.recording import follow
 from segue.server.session import Session
 from segue.server.state import TAKES, Moment, State, World
 
@@ -58,6 +60,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.session = Session(World.fresh(RATE, 2, 120.0))
+        self.session.world.longest_loop = 16 * RATE
         self.frame = 40_000
         self.jobs: dict[int, Job] = {}
         self.made: dict[int, int] = {}
@@ -107,6 +110,7 @@ class Rig:
             self.playing = [p for p in self.playing if p.frame > self.frame]
             for play in due:
                 self.do(self.session.applied(play.id, play.frame))
+            self.do(follow(self.session.world, self.moment()))
             self.do(self.session.tick(self.moment()))
         elif kind in ("down", "up"):
             self.jobs.clear()
@@ -137,7 +141,7 @@ def test_any_sequence_leaves_a_valid_session(steps: list[tuple[Any, ...]]) -> No
     for take in world.takes.values():
         assert take.state in State
         assert take.made == sum(a.shape[1] for _, a in take.pieces)
-        assert take.entry is None or take.t0 <= take.entry or take.job.verb == "loop"
+        assert take.entry is None or take.t0 <= take.entry or take.job.verb in LOOPS
     for deck in world.decks:
         assert deck.slot in (0, 1)
         assert deck.playing is None or isinstance(deck.playing, int)
