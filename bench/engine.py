@@ -31,7 +31,7 @@ REGIMES = ("clean", "tail", "guided")
 MATMUL = 1024  # side of the square product that is measured beside the rest
 COPY = 1 << 24  # floats of the copy that bandwidth is measured by
 SEED = 1
-PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "torch-tensorrt-rtx")
+PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "tensorrt-rtx", "tensorrt")
 
 
 @dataclass(frozen=True)

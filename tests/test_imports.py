@@ -16,7 +16,7 @@ HEAVY = {"torch", "numpy", "scipy", "sounddevice"}
 OURS = {"segue", "setuptools"} | {name.lstrip("_") for name in sys.stdlib_module_names}
 DISTRIBUTION = {
     "yaml": "pyyaml", "rtmidi": "python-rtmidi", "pythonosc": "python-osc", "jack": "JACK-Client",
-    "torch_tensorrt": "torch-tensorrt-rtx",
+    "tensorrt_rtx": "tensorrt-rtx",
 }  # fmt: skip
 PROBE = """
 import json, sys, time

@@ -28,11 +28,14 @@ BUILT_IN = {
     "onnx-int8": "segue.engine.backends.onnx:onnx_int8",
     "openvino": "segue.engine.backends.openvino:openvino",
     "openvino-bf16": "segue.engine.backends.openvino:openvino_bf16",
+    "tensorrt": "segue.engine.backends.tensorrt:tensorrt",
+    "tensorrt-rtx": "segue.engine.backends.tensorrt:tensorrt_rtx",
 }
 TOLERANCE = 0.03  # relative error that reduced precision may cost: of v, of its gradient, of latents and decoded audio
 EXACT_TOLERANCE = 1e-4  # the same of back-ends that compute in fp32
 EXACT = ("compiled", "onnx", "openvino")
-FALLBACK = {"cpu": ("openvino", "onnx", "eager"), "cuda": ("compiled", "eager")}  # tried in this order
+# tried in this order, from the one that was asked for on
+FALLBACK = {"cpu": ("openvino", "onnx", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "compiled", "eager")}
 
 # (model, device, site) -> the model, ready
 Backend: TypeAlias = Callable[[Model, str, Site], Model]
@@ -88,7 +91,7 @@ def make(name: str, model: Model, device: str = "cpu", site: Site | None = None)
 
 
 def ready(name: str, model: Model, device: str = "cpu", site: Site | None = None) -> tuple[Model, str]:
-    """`make`, or where that is refused the first of FALLBACK that is not, with the name of what it became.
+    """`make`, or where that is refused the next of FALLBACK that is not, with the name of what it became.
 
     Each refusal is a sentence to site.say. Raises ValueError for a name that nobody has registered.
     """
@@ -96,7 +99,9 @@ def ready(name: str, model: Model, device: str = "cpu", site: Site | None = None
     for one in chosen(name).values():
         if one not in known.found and one not in known.broken:
             known[one]
-    for one in (name, *FALLBACK[device.partition(":")[0]]):
+    order = FALLBACK[device.partition(":")[0]]
+    after = order[order.index(name) + 1 :] if name in order else order
+    for one in (name, *after):
         try:
             return make(one, model, device, site), one
         except ValueError as error:

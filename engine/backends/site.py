@@ -17,6 +17,7 @@ from segue.engine.checkpoint import digest
 from segue.engine.models.spec import Model
 
 PARTS = ("denoiser", "codec")
+DRIVER = Path("/proc/driver/nvidia/version")  # where Linux says which driver runs
 FORMAT = 1  # of what the cache holds; a change of the graphs raises it
 
 
@@ -74,7 +75,8 @@ def hardware(device: str) -> str:
     """The processor or card that what is built may depend on, with the driver."""
     if not device.startswith("cuda"):
         return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return f"{torch.cuda.get_device_name(device)} {torch.cuda.get_device_capability(device)} CUDA {torch.version.cuda}"
+    card = f"{torch.cuda.get_device_name(device)} {torch.cuda.get_device_capability(device)} CUDA {torch.version.cuda}"
+    return f"{card} {DRIVER.read_text().splitlines()[0]}" if DRIVER.is_file() else card
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
