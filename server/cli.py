@@ -69,7 +69,7 @@ EXPORT: Table = {
     "tensorrt": ("build the same as TensorRT engines; for TensorRT-RTX without a GPU too", "segue.train.export_tensorrt"),
 }
 EXTRAS = {
-    "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link",
+    "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link", "python_stretch": "stretch",
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "openvino": "openvino",
     "tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx", "tensorboard": "train",
 }  # fmt: skip

@@ -102,6 +102,9 @@ class Command:
     arrival: float | None = field(default=None, compare=False)
 
 
+STRETCH_LIMIT = 8.0  # %, by which a tempo is changed at most where a command does not say
+REFERENCE_LUFS = -14.0  # what streaming services bring music to
+SHARE = 0.5  # of the engine's time, for takes that nobody has asked for yet
 QUANTS = ("off", "1/4", "beat", "bar", "2bar", "4bar", "8bar", "loop")
 REGIMES = ("clean", "guided", "tail")
 MONITOR = ("thru", "mute")
@@ -158,9 +161,11 @@ SPECS: tuple[Spec, ...] = (
         "bridges into another deck and goes on there (transition)",
         (
             Arg("to", "i", "the deck to arrive at; the other one of two without it", "deck", 1),
-            Arg("at", "f", "place in the target's file where it enters", "s", 0),
+            Arg("at", "f", "place in the target's file where it enters, about: the nearest beat", "s", 0),
             *_TAKE,
             _K,
+            Arg("align", "b", "1: beats on beats at one tempo, as far as both are known; 0: just there", default=True),
+            Arg("limit", "f", "by which the target's tempo is changed at most", "%", 0, 50, STRETCH_LIMIT),
         ),
     ),
     _verb("infill", "fills the coming stretch anew, joined to what follows on a file deck (infill)", (*_TAKE,)),
@@ -213,12 +218,31 @@ SPECS: tuple[Spec, ...] = (
     _verb(
         "cue", "moves to a place in the file and pauses there", (), (Arg("sec", "f", "place in the file", "s", 0, default=0.0),)
     ),
+    _verb(
+        "audition",
+        "plays a take that stands ready on the cue pair, as it would sound if it were selected now; the main out goes on",
+        (
+            Arg("verb", "s", "of the verb of `speculate` that is meant; off ends it"),
+            Arg("seed", "i", "the one of this seed; the youngest without it", "", 0, 2**31 - 1),
+            Arg("id", "i", "a job that `commit 0` or `capture` holds, from its beginning", "", 0, 2**31 - 1),
+        ),
+    ),
     # values of a deck
     _value(f"{_DECK}/gain", "level of the deck", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
     _value(
         f"{_DECK}/speculate",
-        "verbs whose takes are made ahead, so that they sound one block later: off, or some of continue vary generate",
+        "verbs whose takes are made ahead, to sound one block later: off, or some of continue vary loop transition generate",
         Arg("verbs", "s", "names with spaces between", default="off"),
+    ),
+    _value(
+        f"{_DECK}/candidates",
+        "takes that are kept ready for each verb of `speculate`, each of another seed",
+        Arg("count", "i", "how many", "", 1, 8, 1),
+    ),
+    _value(
+        f"{_DECK}/seeds",
+        "seeds of the takes that are made ahead, one take a seed; none draws them",
+        Arg("seeds", "s", "at most eight, with spaces between", default=""),
     ),
     _value(f"{_DECK}/mute", "silences the deck", Arg("on", "b", "1 or 0", default=False)),
     _value(f"{_DECK}/solo", "silences every deck that is not soloed", Arg("on", "b", "1 or 0", default=False)),
@@ -261,7 +285,12 @@ SPECS: tuple[Spec, ...] = (
     _value(
         f"{ROOT}/reference",
         "integrated loudness that files are brought to when they are loaded, 12 dB up or down at most, to -1 dBTP at most",
-        Arg("lufs", "f", "loudness", "LUFS", -40, -5, -14.0),
+        Arg("lufs", "f", "loudness", "LUFS", -40, -5, REFERENCE_LUFS),
+    ),
+    _value(
+        f"{ROOT}/speculate/share",
+        "share of the engine's time for takes that are made ahead; 0 makes none",
+        Arg("share", "f", "of 1", "", 0, 1, SHARE),
     ),
     # scenes
     _action("scene/save", "keeps every value of every deck under a number", (_SCENE,)),
@@ -371,14 +400,48 @@ SPECS: tuple[Spec, ...] = (
             Arg("entry_offset", "h", "t1 - t0", "frame"),
             Arg("seed", "i", "its seed"),
             Arg("steps", "i", "its steps"),
-            Arg("ladder_rung", "s", "finished, candidate, fewer-steps, late, last-take, loop or dry"),
+            Arg("ladder_rung", "s", "finished, candidate, fewer-steps, late, crossfade, last-take, loop or dry"),
+        ),
+    ),
+    _event(
+        f"{ROOT}/transition",
+        "how a transition falls on the beat, when it begins to be made",
+        (
+            Arg("id", "i", "the job"),
+            Arg("deck", "i", "the deck that it leaves"),
+            Arg("to", "i", "the deck that it arrives at"),
+            Arg("factor", "f", "how many times as long the target is played from then on, 1 for as it is"),
+            Arg("bpm_from", "f", "tempo of the first", "BPM"),
+            Arg("bpm_to", "f", "tempo of the second by itself, 0 where no beat is sure", "BPM"),
+            Arg("error", "f", "root mean square of what is left between the beats of the two, -1 where they are not known", "ms"),
+            Arg("sentence", "s", "why beats do not fall on beats, else empty"),
         ),
     ),
     _event(f"{_DECK}/state", "what the deck plays: dry, take, loop, silence", (Arg("state", "s", "source"),)),
     _event(
         f"{_DECK}/candidate",
-        "a take stands ready for a verb of `speculate`",
-        (Arg("verb", "s", "the verb"), Arg("first", "h", "its frames", "frame"), Arg("last", "h", "end of its frames", "frame")),
+        "a take stands ready for a verb of `speculate`; where last is first, it does no longer",
+        (
+            Arg("verb", "s", "the verb"),
+            Arg("first", "h", "its frames", "frame"),
+            Arg("last", "h", "end of its frames", "frame"),
+            Arg("seed", "i", "its seed"),
+        ),
+    ),
+    _event(
+        f"{_DECK}/selected",
+        "a take that stood ready was chosen by its verb",
+        (
+            Arg("verb", "s", "the verb"),
+            Arg("id", "i", "the job"),
+            Arg("seed", "i", "its seed"),
+            Arg("age", "f", "from the end of its context to the verb", "s"),
+        ),
+    ),
+    _event(
+        f"{_DECK}/auditioned",
+        "what sounds on the cue pair from now on; an empty verb: nothing",
+        (Arg("verb", "s", "the verb"), Arg("seed", "i", "its seed"), Arg("sec", "f", "how much of it", "s")),
     ),
     _event(
         f"{_DECK}/next",

@@ -18,6 +18,7 @@ from segue.server.audio.segment import Segment
 from segue.server.audio.values import Bus, Curve, Op, Policy, Ring, TooNear
 from segue.server.audio.values import Command as Order
 from segue.server.commands import CODES, ROOT, Command, CommandError, Kind, Spec, Value, addresses
+from segue.server.contexts import lead
 from segue.server.control.patterns import resolve
 from segue.server.events import Audience, Events
 from segue.server.files import FileDecks, Moved
@@ -30,7 +31,7 @@ from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.state import Moment, State
 from segue.server.sync.sources import Sources
-from segue.server.verbs import TASKS, lead
+from segue.server.verbs import TASKS
 from segue.server.worker import Worker
 
 FARTHEST_S = 60.0  # how far ahead a time tag may lie
@@ -112,6 +113,7 @@ class Conductor:
         session.world.longest_loop = segment.loop_frames
         self._dump = False
         self._told: set[int] = set()
+        session.world.cue = segment.cue_frames
         self._do = self._table_of_effects()
         self._answers = self._table_of_answers()
 
@@ -358,6 +360,7 @@ class Conductor:
             fx.LoadFile: self._load,
             fx.Transport: self._transport,
             fx.Prepare: lambda e: self._files.prepare(e.deck, e.track, e.position),
+            fx.Audition: self._audition,
             fx.Capture: self._capture,
             fx.Loop: lambda e: segment.publish_loop(e.deck - 1, e.audio, e.origin),
             fx.Source: self.take_tempo_from,
@@ -413,6 +416,10 @@ class Conductor:
     def _transport(self, e: fx.Transport) -> None:
         self.session.transported(e.deck, e.frame, e.position, e.playing, e.track)
         self._files.move(e.deck, e.frame, e.position, e.playing, e.track, e.exact)
+
+    def _audition(self, e: fx.Audition) -> None:
+        place, frames = (0, 0) if e.audio is None else (self._segment.write_cue(e.audio), e.audio.shape[1])
+        self._push(Order.cue(place, frames, round(BUS_FADE_S * self._segment.rate), e.frame, id=self._next()))
 
     def _capture(self, e: fx.Capture) -> None:
         audio = self._segment.read(Ring.INPUT if e.ring == "input" else Ring.SOUNDED, e.deck - 1, e.end, e.frames)

@@ -12,6 +12,7 @@ FIXED = frozenset({"transition", "infill"})  # what follows them lies at a given
 LOOPS = frozenset({"loop", "overdub"})  # they go round
 SLOTS = ("slot_a", "slot_b")
 FIRST_WRITE_S = 0.25  # of a prepared take this much is written before it is started, the rest just after
+ROLLING_S = 0.05  # the target's file moves so long before it is heard: where it starts it is faded in
 SHORTEST_S = 0.1  # what must be left of a take to be worth entering
 
 
@@ -41,7 +42,7 @@ def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
         if take.complete and take.entry is None and take.commit:
             place = _place(world, take, moment)
             if not _waits(world, take, moment, place):
-                yield from _enter_loop(world, take, moment, place)
+                yield from enter_loop(world, take, max(place, soonest(moment)))
         return
     if take.entry is not None:
         yield from _extend(take)
@@ -207,10 +208,11 @@ def _arrive(world: World, take: Take) -> Iterator[Effect]:
     if take.target_phrase is not None:
         phrase = world.takes[take.target_phrase]
         world.deck(target).looping = True
-        yield Loop(target, join(phrase.pieces, 0, phrase.made), take.t0)
+        yield Loop(target, join(phrase.pieces, 0, phrase.made), take.t0 - take.target_position)
         yield Play(target, "loop", take.exit, take.fade, world.play_id(), curve="linear")
     else:
-        yield Transport(target, take.exit, take.target_position + (take.exit - take.t0), True, take.target_track, exact=True)
+        rolls = max(take.entry + take.fade, take.exit - round(ROLLING_S * world.rate))
+        yield Transport(target, rolls, take.target_position + (rolls - take.t0), True, take.target_track, exact=True)
         yield Play(target, "dry", take.exit, take.fade, world.play_id(), curve="linear")
     if source.file is not None and source.file.playing:
         end = take.exit + take.fade
@@ -240,9 +242,10 @@ def _enough(take: Take) -> Iterator[Effect]:
         yield Abandon(take.job.id)
 
 
-def _enter_loop(world: World, take: Take, moment: Moment, t1: int) -> Iterator[Effect]:
+def enter_loop(world: World, take: Take, t1: int) -> Iterator[Effect]:
+    """Makes a take the deck's loop, and plays it from t1 on."""
     deck = world.deck(take.job.deck)
-    take.entry = max(t1, soonest(moment))
+    take.entry = t1
     take.exit = 2**62
     take.play_id = world.play_id()
     take.state = State.ARMED
@@ -263,7 +266,7 @@ def started(world: World, take: Take, frame: int) -> Iterator[Effect]:
     deck.looping = take.job.verb in LOOPS
     if deck.playing is not None and deck.playing != take.job.id:
         deck.undo = [*deck.undo, deck.playing][-HISTORY:]
-    deck.playing = take.job.id
+    deck.playing = take.job.id if take.made else None
     yield said(take)
     yield Emit(
         "/segue/take",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from segue.server import settings, speculation, timing, verbs
+from segue.server import bridging, candidates, crossfading, settings, speculation, timing, verbs
 from segue.server.analysis import Analysis
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
@@ -95,9 +95,9 @@ class Session:
         take = verbs.ask(self.world, spec, deck, bound, command, at)
         if bound.get("endless"):
             take.again = Again(spec, dict(bound))
-        candidate = speculation.selected(self.world, take, bound, at)
+        candidate = candidates.selected(self.world, take, bound, at)
         if candidate is not None:
-            yield from speculation.play(self.world, candidate, moment)
+            yield from candidates.play(self.world, candidate, moment)
             return
         yield from speculation.dropped(self.world.candidates)
         self.world.remember(take)
@@ -106,7 +106,10 @@ class Session:
 
     def _start_due(self, moment: Moment) -> Iterator[Effect]:
         for take in self.world.pending():
-            if take.state is not State.QUEUED or take.start_at > moment.frame + moment.block or self.world.engine != "ready":
+            ready = self.world.engine == "ready"
+            if take.state is not State.QUEUED or take.start_at > moment.frame + moment.block:
+                continue
+            if not ready and (take.job.verb != "transition" or not take.commit):
                 continue
             try:
                 verbs.begin(self.world, take, moment)
@@ -114,6 +117,12 @@ class Session:
                 take.state = State.FAILED
                 yield said(take, 0.0, str(error))
                 yield Fail(take.route, take.address, str(error), error.code)
+                continue
+            if take.job.verb == "transition":
+                yield from bridging.told(self.world, take)
+            if not ready:
+                sentence = f"the engine is {self.world.engine}: a plain crossfade"
+                yield from crossfading.crossfade(self.world, take, moment, sentence)
                 continue
             take.state = State.RUNNING
             yield Submit(take.job)
@@ -156,10 +165,10 @@ class Session:
         if isinstance(event, EngineState):
             return list(self._engine(event, moment))
         brewing = self.world.candidates.brewing
-        if brewing is not None and event.job == brewing.job.id:
-            if isinstance(event, Piece) and event.steps:
+        if event.job in brewing:
+            if isinstance(event, Piece) and event.steps and not brewing[event.job].job.also:
                 self._measure(event)
-            return list(speculation.news(self.world, event))
+            return list(speculation.news(self.world, event.job, event, moment))
         take = self.world.takes.get(event.job)
         if take is None or take.state in OVER or (isinstance(event, Piece) and take.complete):
             return []
@@ -170,18 +179,22 @@ class Session:
         world.engine, world.engine_sentence = event.state, event.sentence
         if event.state == "ready":
             world.with_rate_of_engine(event.context_s, event.context_min_s, event.new_s)
+            world.batch = event.batch
         yield Emit("/segue/engine", (event.state, event.sentence))
         if event.state == "down":
-            world.candidates.brewing = None
+            world.candidates.brewing = {}
             for take in world.takes.values():
                 if take.state in (State.RUNNING, State.READY) and not take.complete and not take.recorded:
-                    yield from self._fail(take, event.sentence, "engine-down")
+                    yield from self._fail(take, event.sentence, "engine-down", moment)
                 elif not take.complete and take.state in (State.ARMED, State.PLAYING):
                     take.complete = True
                     take.exit = min(take.exit, take.have - take.fade)
         yield from self._start_due(moment)
 
-    def _fail(self, take: Take, sentence: str, code: str) -> Iterator[Effect]:
+    def _fail(self, take: Take, sentence: str, code: str, moment: Moment) -> Iterator[Effect]:
+        if crossfading.can(take):
+            yield from crossfading.crossfade(self.world, take, moment, sentence)
+            return
         take.state = State.FAILED
         yield said(take, 1.0, sentence)
         yield Fail(take.route, take.address, sentence, code)
@@ -195,7 +208,7 @@ class Session:
                     yield said(take, share)
             case Failed(sentence=sentence, code=code):
                 if take.entry is None:
-                    yield from self._fail(take, sentence, code)
+                    yield from self._fail(take, sentence, code, moment)
             case Piece():
                 if event.steps:
                     self._measure(event)
@@ -218,7 +231,9 @@ class Session:
     # -- time
 
     def synced(self, source: str, news: Line | SourceState | Playing, moment: Moment) -> list[Effect]:
-        """Something a source of tempo said."""
+        """Something a source of tempo said. What is heard of the music was played to a beat before."""
+        if source == "audio" and isinstance(news, Line) and self.world.deck(1).file is None:
+            news = replace(news, frame=news.frame - self.world.latency)
         return list(timing.heard(self.world, source, news, moment))
 
     def applied(self, play_id: int, frame: int) -> list[Effect]:
@@ -238,6 +253,8 @@ class Session:
         for take in list(self.world.takes.values()):
             if take.state in (State.RUNNING, State.READY) and take.entry is None:
                 effects += advance(self.world, take, moment)
+                if crossfading.late(take, moment):
+                    effects += crossfading.crossfade(self.world, take, moment, "the take is late: a plain crossfade")
             elif take.state in (State.ARMED, State.PLAYING) and moment.frame >= take.exit + take.fade:
                 take.state = State.DONE
                 take.entry = None

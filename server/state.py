@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from segue.server.aligning import Alignment, Wish
 from segue.server.audio.track import Track
-from segue.server.commands import SPECS, Command, Kind, Spec, Value
+from segue.server.commands import REFERENCE_LUFS, SHARE, SPECS, Command, Kind, Spec, Value
 from segue.server.jobs import Audio, Job, RingThenFile
 from segue.server.sync.line import Sync
 from segue.server.tempo import Grid, Taps
@@ -42,10 +43,11 @@ OVER = frozenset({State.DONE, State.CANCELLED, State.FAILED, State.DROPPED})
 
 @dataclass(frozen=True)
 class Again:
-    """What was asked for without an end."""
+    """What was asked for without an end, or, with `until`, up to a frame that lies beyond the take."""
 
     spec: Spec
     bound: dict[str, Value]
+    until: int | None = None
 
 
 @dataclass
@@ -84,7 +86,10 @@ class Take:
     rung: str = "finished"
     seconds: float = 0.0
     target: int = 0  # deck to arrive at, of a transition
-    target_position: int = 0  # place in its file, or in its captured phrase, at t0
+    target_position: int = 0  # place in its track, or in its captured phrase, at t0
+    wish: Wish = field(default_factory=Wish)  # of a transition
+    alignment: Alignment | None = None
+    deadline: int | None = None  # the frame at which a transition that is not ready becomes a plain crossfade
     target_track: str = ""  # its file as it is played from then on
     target_phrase: int | None = None  # the captured take that stands for the future of a live target
     shift: int = 0  # frames that a prepared take was moved by
@@ -94,6 +99,8 @@ class Take:
     again: Again | None = None  # asked for once more before it ends, until `stop`
     successor: int | None = None  # the job that follows it
     follows: int | None = None  # the job that it follows
+    basis: tuple[object, ...] = ()  # of a candidate: the files and phrases that it was made for
+    auditioned: bool = False
 
     @property
     def context(self) -> int:
@@ -265,12 +272,20 @@ def defaults(per_deck: bool) -> dict[str, Value]:
 
 @dataclass
 class Candidates:
-    """Takes that nobody has asked for yet, by deck and verb: the one being made, those that stand ready, when the next is due."""
+    """Takes that nobody has asked for yet: those being made, by job, and those that stand ready, oldest first.
 
-    brewing: Take | None = None
-    ready: dict[tuple[int, str], Take] = field(default_factory=dict)
-    next_at: dict[tuple[int, str], int] = field(default_factory=dict)
+    began: frame at which the engine was given them. rest_until: the frame up to which it is left alone then. turn: when each
+    deck's verb last had its turn. last_used: the deck and verb that somebody asked for last. last_target: where the last
+    transition of a deck went.
+    """
+
+    brewing: dict[int, Take] = field(default_factory=dict)
+    ready: list[Take] = field(default_factory=list)
+    began: int = 0
+    rest_until: int = 0
+    turn: dict[tuple[int, str], int] = field(default_factory=dict)
     last_used: tuple[int, str] = (0, "")
+    last_target: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -286,13 +301,16 @@ class World:
     later: list[Later] = field(default_factory=list)
     takes: dict[int, Take] = field(default_factory=dict)
     candidates: Candidates = field(default_factory=Candidates)
+    share: float = SHARE  # of the engine's time, that candidates may take
+    batch: int = 1  # takes that the engine makes at once
+    cue: int = 0  # frames that can be auditioned, 0 without a cue pair
     recordings: list[Recording] = field(default_factory=list)
     latency: int = 0  # frames from what sounds at the output to what is played to it at the input
     longest_loop: int = 0  # frames
     locked: bool = False
     monitor: str = "thru"
     generated: float = 1.0
-    reference: float = -14.0  # LUFS that files are brought to; commands.py has the default
+    reference: float = REFERENCE_LUFS  # that files are brought to
     scenes: dict[int, list[dict[str, Value]]] = field(default_factory=dict)  # values, deck by deck
     engine: str = "starting"
     engine_sentence: str = ""

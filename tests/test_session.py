@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.server import effects as fx
+from segue.server.analysis import Analysis, regular
 from segue.server.commands import SPECS, Command, CommandError, Kind, Spec, bind
 from segue.server.jobs import EngineState, Failed, Finished, Job, Piece, Progress, Running
 from segue.server.placing import LOOPS
@@ -90,9 +91,10 @@ class Rig:
             elif isinstance(e, fx.Capture):
                 self.do(self.session.captured(e.job, np.zeros((2, e.frames), np.float32)))
             elif isinstance(e, fx.LoadFile):
-                self.do(self.session.loaded(e.deck, e.path, 60 * RATE))
+                beats = regular(60 * RATE, RATE, 90.0 + 5.0 * e.deck, 0.3)
+                self.do(self.session.loaded(e.deck, e.path, 60 * RATE, Analysis(-14.0, -1.0, 90.0 + 5.0 * e.deck, beats)))
             elif isinstance(e, fx.Transport):
-                self.session.transported(e.deck, e.frame, e.position, e.playing)
+                self.session.transported(e.deck, e.frame, e.position, e.playing, e.track)
 
     def step(self, step: tuple[Any, ...]) -> None:
         kind, now = step[0], self.moment()

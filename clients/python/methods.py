@@ -70,6 +70,8 @@ class DeckMethods:
         commit: bool | None = None,
         id: int | None = None,
         k: float | None = None,
+        align: bool | None = None,
+        limit: float | None = None,
     ) -> int:
         """Bridges into another deck and goes on there (transition)."""
         return self._take(
@@ -87,6 +89,8 @@ class DeckMethods:
             commit=commit,
             id=id,
             k=k,
+            align=align,
+            limit=limit,
         )
 
     def infill(
@@ -268,9 +272,23 @@ class DeckMethods:
         """Ends the take and returns to dry."""
         self._verb("stop", quant=quant, xfade=xfade)
 
-    def capture(self, *, beats: float | None = None, sec: float | None = None) -> None:
-        """Keeps what has just sounded as a take."""
-        self._verb("capture", beats=beats, sec=sec)
+    def capture(
+        self,
+        *,
+        beats: float | None = None,
+        sec: float | None = None,
+        quant: str | None = None,
+    ) -> None:
+        """Keeps what has just sounded as a take; with a quant what ends at its nearest place."""
+        self._verb("capture", beats=beats, sec=sec, quant=quant)
+
+    def overdub(self, *, quant: str | None = None) -> None:
+        """Adds one round of what is played over the loop to it, as a layer that undo takes off."""
+        self._verb("overdub", quant=quant)
+
+    def footswitch(self, down: bool | None = None) -> None:
+        """One switch for all: pressed it records, closes the loop, plays on from it; held for 0.6 s it takes that back."""
+        self._verb("footswitch", down)
 
     def freeze(self, on: bool | None = None) -> None:
         """Pins the context: later verbs condition on this moment; 0 unpins."""
@@ -317,13 +335,33 @@ class DeckMethods:
         """Moves to a place in the file and pauses there."""
         self._verb("cue", sec)
 
+    def audition(
+        self,
+        *,
+        verb: str | None = None,
+        seed: int | None = None,
+        id: int | None = None,
+    ) -> int:
+        """Plays a take that stands ready on the cue pair, as it would sound if it were selected now; the main out goes
+        on."""
+        return self._take("audition", verb=verb, seed=seed, id=id)
+
     def gain(self, gain: float | None = None) -> Any:
         """Level of the deck."""
         return self._value("gain", gain)
 
     def speculate(self, verbs: str | None = None) -> Any:
-        """Verbs whose takes are made ahead, so that they sound one block later: off, or some of continue vary generate."""
+        """Verbs whose takes are made ahead, to sound one block later: off, or some of continue vary loop transition
+        generate."""
         return self._value("speculate", verbs)
+
+    def candidates(self, count: int | None = None) -> Any:
+        """Takes that are kept ready for each verb of `speculate`, each of another seed."""
+        return self._value("candidates", count)
+
+    def seeds(self, seeds: str | None = None) -> Any:
+        """Seeds of the takes that are made ahead, one take a seed; none draws them."""
+        return self._value("seeds", seeds)
 
     def mute(self, on: bool | None = None) -> Any:
         """Silences the deck."""
@@ -431,6 +469,10 @@ class ServerMethods:
         """Integrated loudness that files are brought to when they are loaded, 12 dB up or down at most, to -1 dBTP at
         most."""
         return self._value("reference", lufs)
+
+    def speculate_share(self, share: float | None = None) -> Any:
+        """Share of the engine's time for takes that are made ahead; 0 makes none."""
+        return self._value("speculate/share", share)
 
     def scene_save(self, scene: int) -> None:
         """Keeps every value of every deck under a number."""

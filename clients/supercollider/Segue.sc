@@ -81,6 +81,9 @@ Segue {
 	reference { |value| ^this.value('/segue/reference', value) }
 	reference_ { |value| this.value('/segue/reference', value) }
 
+	speculateShare { |value| ^this.value('/segue/speculate/share', value) }
+	speculateShare_ { |value| this.value('/segue/speculate/share', value) }
+
 	// keeps every value of every deck under a number
 	sceneSave { |scene| this.send('/segue/scene/save', *[scene].reject(_.isNil)) }
 
@@ -157,8 +160,8 @@ SegueDeck {
 	}
 
 	// bridges into another deck and goes on there (transition)
-	transition { |to, at, beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, k| 
-		^this.take("transition", ['to', to, 'at', at, 'beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'k', k])
+	transition { |to, at, beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, k, align, limit| 
+		^this.take("transition", ['to', to, 'at', at, 'beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'k', k, 'align', align, 'limit', limit])
 	}
 
 	// fills the coming stretch anew, joined to what follows on a file deck (infill)
@@ -201,9 +204,19 @@ SegueDeck {
 		this.verb("stop", [], ['quant', quant, 'xfade', xfade])
 	}
 
-	// keeps what has just sounded as a take
-	capture { |beats, sec| 
-		this.verb("capture", [], ['beats', beats, 'sec', sec])
+	// keeps what has just sounded as a take; with a quant what ends at its nearest place
+	capture { |beats, sec, quant| 
+		this.verb("capture", [], ['beats', beats, 'sec', sec, 'quant', quant])
+	}
+
+	// adds one round of what is played over the loop to it, as a layer that undo takes off
+	overdub { |quant| 
+		this.verb("overdub", [], ['quant', quant])
+	}
+
+	// one switch for all: pressed it records, closes the loop, plays on from it; held for 0.6 s it takes that back
+	footswitch { |down| 
+		this.verb("footswitch", [down], [])
 	}
 
 	// pins the context: later verbs condition on this moment; 0 unpins
@@ -246,11 +259,22 @@ SegueDeck {
 		this.verb("cue", [sec], [])
 	}
 
+	// plays a take that stands ready on the cue pair, as it would sound if it were selected now; the main out goes on
+	audition { |verb, seed, id| 
+		^this.take("audition", ['verb', verb, 'seed', seed, 'id', id])
+	}
+
 	gain { |value| ^segue.value(this.address("gain"), value) }
 	gain_ { |value| segue.value(this.address("gain"), value) }
 
 	speculate { |value| ^segue.value(this.address("speculate"), value) }
 	speculate_ { |value| segue.value(this.address("speculate"), value) }
+
+	candidates { |value| ^segue.value(this.address("candidates"), value) }
+	candidates_ { |value| segue.value(this.address("candidates"), value) }
+
+	seeds { |value| ^segue.value(this.address("seeds"), value) }
+	seeds_ { |value| segue.value(this.address("seeds"), value) }
 
 	mute { |value| ^segue.value(this.address("mute"), value) }
 	mute_ { |value| segue.value(this.address("mute"), value) }

@@ -6,7 +6,7 @@ A track is written as text wherever a path can stand, so that feeder, engine and
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from types import TracebackType
@@ -99,7 +99,7 @@ class TrackReader:
         first, last = max(position, 0), min(position + n, self.length)
         while first < last:
             number, offset = divmod(first, size)
-            part = _chunk(self._track, self._rate, self._stamp, number)[:, offset : offset + last - first]
+            part = _chunk(replace(self._track, gain_db=0.0), self._rate, self._stamp, number)[:, offset : offset + last - first]
             out[:, first - position : first - position + part.shape[1]] = part
             first += part.shape[1]
         return self._louder(out)
