@@ -43,12 +43,14 @@ class Line:
     """Latents `[1, C, left + new + right]` at the model's loudness, and the windows that make the new ones.
 
     Counts are latent frames; frame 0 of the windows is the first new one. gain: linear, audio to model.
+    texture: `[2, frames * hop]`, the sound of x_bar where that is known, at the audio's own level (`ground.grounded`).
     """
 
     x_bar: Tensor
     left: int
     windows: tuple[Window, ...]
     gain: float
+    texture: Audio | None = None
 
 
 def parts_of(request: Request, task: Task, rate: int) -> Parts:
@@ -151,7 +153,7 @@ def digest(request: Request) -> str:
     """SHA-256 of everything a take is made from: its numbers and its audio."""
     total = hashlib.sha256()
     numbers = (request.task, request.new_frames, request.steps, request.seed, request.sampler, request.regime, request.xi)
-    total.update(repr((*numbers, request.tail, sorted(request.parameters.items()), request.match_level)).encode())
+    total.update(repr((*numbers, request.tail, sorted(request.parameters.items()), request.match_level, request.start)).encode())
     for name in ("left", "middle", "middle_right", "right", "style", "classes"):
         audio = getattr(request, name)
         total.update(f"{name} {None if audio is None else audio.shape}".encode())

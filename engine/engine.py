@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segue.engine import noise
+from segue.engine import noise, texture
 from segue.engine.colour import HALF, corrected, correction
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
 from segue.engine.conditioned import Conditioned
+from segue.engine.ground import grounded
 from segue.engine.guidance import REGIMES, enter
 from segue.engine.level import Level, level_step_db
 from segue.engine.models.guide import Guide
@@ -26,9 +27,11 @@ from segue.engine.seam import FADE_S, joined, joined_before
 from segue.engine.shapes import Window
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import tasks
+from segue.engine.tasks.style import class_weight
 
 __all__ = ["CancelledError", "Engine", "EngineError", "Piece", "Request"]
 
+START = 0.5  # level at which a take starts that has a collage of the context to start from
 CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, Levy et al. 2023)
 
 LEVEL_S = 3  # seconds before t0 whose loudness the takes hold
@@ -43,6 +46,7 @@ class _Run:
     request: Request
     task: Task
     line: Line
+    start: float
     style: Tensor | None
     on_step: OnStep | None
     cancelled: Callable[[], bool] | None
@@ -56,7 +60,9 @@ class Engine:
         self.model = model
         self.sample_rate = model.codec.rate
         self._hop = model.codec.hop
-        self._reach = model.codec.receptive_frames - (-HALF // self._hop)  # frames that a decoded, coloured sample depends on
+        self._envelopes = int(getattr(model.codec, "envelopes", 0))
+        around = texture.REACH if self._envelopes else HALF
+        self._reach = model.codec.receptive_frames - (-around // self._hop)  # frames that a sample of a take depends on
         self._size = int(model.window_s * self.sample_rate / self._hop)
         self._context = max(1, round(CONTEXT_SHARE * self._size))
         self.guide = guide or find_guide("", model)
@@ -108,7 +114,10 @@ class Engine:
                 task = self._checked(request)
                 parts = parts_of(request, task, self.sample_rate)
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
-                run = _Run(request, task, line, self._style(request), on_step, cancelled)
+                if self._envelopes:
+                    line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed)
+                start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
+                run = _Run(request, task, line, start, self._style(request), on_step, cancelled)
             except EngineError:
                 raise
             except ValueError as error:
@@ -125,8 +134,10 @@ class Engine:
             raise ValueError(f"regime: got {request.regime!r}; one of {', '.join(REGIMES)}")
         if "measured" in task.needs:
             raise ValueError(f"{task.name}: works on whole recordings, not on takes; use `segue {task.name}`")
-        if "classes" in task.needs and (self.guide.classifier is None or request.classes is None):
+        if "classes" in task.needs and (not self._knows_classes or request.classes is None):
             raise ValueError(f"{task.name}: needs a classifier and classes, the guide {self.guide.name} brings none; use style")
+        if not 0 <= self._start(request) <= 1:
+            raise ValueError(f"start: got {request.start:g}; 0 keeps the collage of the context, 1 is noise alone")
         if not 0 <= self._xi(request) < float("inf"):
             raise ValueError(f"xi: got {self._xi(request):g}; a number from 0 on, {self.model.spec.xi:g} is usual")
         return task
@@ -135,7 +146,7 @@ class Engine:
         line, request = run.line, run.request
         latents = line.x_bar.clone()
         name, level, done = digest(request), Level(), 0
-        taps = self._colour(line, parts)
+        taps = None if line.texture is not None else self._colour(line, parts)
         for number, window in enumerate(line.windows):
             with torch.no_grad():
                 latents[..., line.left + window.first : line.left + window.first + window.new] = self._solve(
@@ -167,7 +178,10 @@ class Engine:
         task = self._tasks["continuation"] if window.left and not run.task.needs | run.task.also else run.task
         z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number)) * (1 + self.model.spec.heat / request.steps)
         parameters = request.parameters if task is run.task else {}
-        problem = enter(task.problem(sources, z, **parameters), request.regime, denoiser, request.tail)
+        problem = task.problem(sources, z, **parameters)
+        if run.start < 1:
+            problem = problem.from_level(run.start, x_bar, z)
+        problem = enter(problem, request.regime, denoiser, request.tail)
 
         def told(i: int, x_0: Tensor) -> None:
             if run.on_step:
@@ -189,10 +203,20 @@ class Engine:
         """The model's; one that takes a condition is told the wanted classes, or the style's embedding, if of its length."""
         length, classes = int(getattr(self.model.spec.denoiser, "cond_dim", 0)), run.request.classes
         if length and classes is not None and classes.shape[-1] == length:
-            return Conditioned(self.model.denoiser, torch.from_numpy(np.nan_to_num(classes)))
+            weight = 1.0 if self.guide.classifier else class_weight(run.task, run.request.parameters)
+            return Conditioned(self.model.denoiser, torch.from_numpy(np.nan_to_num(classes)), weight)
         if length and run.style is not None and self.guide.embedder.dim == length:
             return Conditioned(self.model.denoiser, self.guide.embedder.embed(run.style))
         return self.model.denoiser
+
+    @staticmethod
+    def _start(request: Request) -> float:
+        return START if request.start is None else request.start
+
+    @property
+    def _knows_classes(self) -> bool:
+        """Whether a classifier can guide to classes, or the denoiser be told them."""
+        return self.guide.classifier is not None or bool(self.model.spec.classes)
 
     def _xi(self, request: Request) -> float:
         return self.model.spec.xi if request.xi is None else request.xi
@@ -217,6 +241,11 @@ class Engine:
         begin = max(0, line.left + first // hop - reach)
         end = min(latents.shape[-1], line.left - (-last // hop) + reach)
         origin = (line.left - begin) * hop
+        if line.texture is not None:
+            both = torch.cat([latents[..., begin:end], line.x_bar[..., begin:end]])
+            made, there = self.model.codec.decode(both, begin).cpu() / line.gain
+            whole = texture.moved(line.texture[:, begin * hop : end * hop], made, there, self.sample_rate)
+            return np.ascontiguousarray(whole[:, origin + first : origin + last])
         whole = self.model.codec.decode(latents[..., begin:end], begin)[0].cpu().numpy().astype(np.float32)
         audio = corrected(whole, taps)[:, origin + first : origin + last]
         return np.ascontiguousarray(audio / np.float32(line.gain))

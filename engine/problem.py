@@ -9,6 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from segue.engine.paper import noised
+
 # d(y, A(x)): the distance of two measurements, `[B]`: summed over the elements of an item, never averaged.
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -64,6 +66,13 @@ class Problem:
     terms: tuple[Term, ...] = ()
     clean: Tensor | None = None
     weight: float = 1.0
+
+    def from_level(self, level: float, x: Tensor, z: Tensor) -> Problem:
+        """The same from x `[B, C, T]` noised by z up to a level (4.3); its measured frames stay as they are."""
+        x_T = noised(x, z, torch.full((z.shape[0],), level, device=z.device))
+        if isinstance(self.A, Rows) and self.y is not None:
+            x_T = self.A.project(x_T, self.y)
+        return replace(self, x_T=x_T, t_T=level)
 
     def at(self, level: float) -> Tensor:
         """The level of every item `[B]`, or of every frame `[B, T]` where some are clean."""

@@ -27,6 +27,7 @@ class Request:
     `[1, m]` in [0, 1], NaN for
     those that do not matter (`Guide.wanted` makes it).
     xi is quoted at 50 steps and scaled to `steps`; None is the model's own. tail: latent frames that the tail regime guides.
+    start: level at which sampling starts where the engine lays a collage of the context, 1 is noise alone; None is the engine's.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Request:
     tail: int = 8
     parameters: Mapping[str, float] = field(default_factory=dict)
     match_level: bool = True
+    start: float | None = None
 
     def audio(self, name: str) -> NDArray[np.float32] | None:
         """One of its audio fields, finite, or None where it has no samples. Raises EngineError for another shape."""

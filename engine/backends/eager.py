@@ -82,6 +82,11 @@ class EagerCodec:
         """Latent frames of audio on each side that a latent frame depends on."""
         return int(getattr(self.inner, "encoder_receptive_frames", self.inner.receptive_frames))
 
+    @property
+    def envelopes(self) -> int:
+        """How many of the first channels hold no phases, 0 where the codec says nothing of it."""
+        return int(getattr(self.inner, "envelopes", 0))
+
     def encode(self, audio: Tensor) -> Tensor:
         """`[B, 2, T * hop]` samples to `[B, latent_dim, T]`."""
         return self.inner.encode(audio.to(self.device)).cpu()

@@ -334,6 +334,11 @@ class LiveCodec(Shaped):
         fast = spec.encoder_blocks * (spec.kernel // 2) + spec.window // spec.hop
         return spec.encoder_slow_blocks * (spec.slow_kernel // 2) + math.ceil(fast / spec.stride)
 
+    @property
+    def envelopes(self) -> int:
+        """How many of the first channels hold no phases: what tones lie in a band is not in them (`engine/texture.py`)."""
+        return self.spec.latent_dim - self.spec.bass_dim
+
     def encode(self, audio: Tensor) -> Tensor:
         """`[B, 2, T * hop]` samples to `[B, latent_dim, T]`: the posterior's mean, unit variance a channel.
 

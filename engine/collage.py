@@ -1,0 +1,230 @@
+"""A collage: what could come next, cut from the context along the lags at which the music repeats itself.
+
+Music repeats, and what repeats tells where the beat is. Pieces of the context are laid one after another, each a whole number
+of repetitions later than it was played, so that every onset stays on its beat; a piece ends where the two places of the context
+that it leads from and to sound alike, and the next is never the one that followed it, so that nothing is quoted at length.
+(Unit selection, Schwarz 2006; the splice of two places that look alike, Kwatra et al. 2003.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+from segue.engine.shapes import constant_power
+
+Audio = NDArray[np.float32]
+Values = NDArray[np.floating]
+
+SHORTEST_S, LONGEST_S = 0.2, 0.42  # of a piece: a syllable or an eighth, and less than what would be heard as a quotation
+LEAST_LAG_S = 0.25  # shorter repetitions are tone, not rhythm
+LAGS = 3  # of the best repetitions that are used, and their multiples
+ALIKE = 4  # frames around a splice that are compared
+APART = 3  # frames by which the lags of two neighbours differ at least
+REPEATS = 1.0  # weight of how badly a lag repeats beside how badly a splice fits
+CHANCE = 0.3  # by how much the noise may change a cost
+FADE = 1024  # samples of a splice
+SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
+STAYING = 0.3  # correlation that it must gain to move so far
+ONSET_HOP = 256
+LEAST = 1e-9
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A piece: `frames` from `first` on, counted from the end of the context, that sounded `lag` samples before."""
+
+    first: int
+    frames: int
+    lag: float
+
+
+@dataclass(frozen=True)
+class Collage:
+    """sources: `[count]` context frames that stand there. audio: `[2, count * hop]`, their sound."""
+
+    sources: NDArray[np.int64]
+    audio: Audio
+
+
+def going_on(x: Values, audio: Audio, count: int, hop: int, rate: int, rng: np.random.Generator) -> Collage | None:
+    """`count` frames after a context of latents `[C, L]` and sound `[2, L * hop]`; None where it is too short to cut from."""
+    shortest, longest = (max(1, round(s * rate / hop)) for s in (SHORTEST_S, LONGEST_S))
+    length = x.shape[1]
+    if length < 2 * longest + ALIKE or count < 1:
+        return None
+    lags = repetitions(x, audio, hop, rate)
+    cuts = plan(x, lags, count, hop, (shortest, longest), rng)
+    sources = np.concatenate([length + cut.first + np.arange(cut.frames) - round(cut.lag / hop) for cut in cuts])
+    return Collage(np.clip(sources, 0, length - 1), laid(audio, cuts, hop, round(SHIFT_S * rate)))
+
+
+def coming_to(x: Values, audio: Audio, count: int, hop: int, rate: int, rng: np.random.Generator) -> Collage | None:
+    """`going_on`, backwards in time: `count` frames that lead to a context."""
+    mirrored = going_on(x[:, ::-1], audio[:, ::-1], count, hop, rate, rng)
+    if mirrored is None:
+        return None
+    return Collage((x.shape[1] - 1 - mirrored.sources)[::-1], np.ascontiguousarray(mirrored.audio[:, ::-1]))
+
+
+def repetitions(x: Values, audio: Audio, hop: int, rate: int) -> list[tuple[float, float]]:
+    """(lag in samples, mean squared difference over twice the variance) of the LAGS best repetitions of latents `[C, L]`."""
+    length, least = x.shape[1], max(2, round(LEAST_LAG_S * rate / hop))
+    spread = 2 * float(x.var(axis=1).mean()) + LEAST
+    known = least + ALIKE  # of the longest lag as many frames are compared, and few frames agree by chance
+    lags = np.arange(least - 1, length - known)
+    worth = np.full(length, np.inf)
+    for lag in lags:
+        apart = np.square(x[:, lag:] - x[:, : length - lag]).mean(axis=0)
+        worth[lag] = (apart.mean() + apart.std() / np.sqrt(len(apart))) / spread
+    best = [int(lag) for lag in lags[1:-1] if worth[lag] <= min(worth[lag - 1], worth[lag + 1])]
+    best = sorted(best, key=lambda lag: float(worth[lag]))[:LAGS] or [length // 2]
+    rises = _rises(audio)
+    return [(_exact(rises, lag * hop, hop), float(min(worth[lag], 1.0))) for lag in best]
+
+
+def _rises(audio: Audio) -> Values:
+    """How much louder, in nepers, each ONSET_HOP of `[2, n]` is than the one before; 0 where quieter."""
+    bent = np.diff(audio.mean(axis=0), prepend=0.0)  # onsets are bright
+    size = len(bent) // ONSET_HOP
+    level = np.log(np.square(bent[: size * ONSET_HOP].reshape(size, ONSET_HOP)).mean(axis=1) + 1e-8) / 2
+    rises: Values = np.maximum(0, np.diff(level, prepend=level[:1]))
+    return rises
+
+
+def _exact(rises: Values, lag: int, hop: int) -> float:
+    """The lag in samples within a frame of `lag` at which onsets fall on onsets, between ONSET_HOPs by a parabola."""
+    near = np.arange(max(1, (lag - hop) // ONSET_HOP), min(len(rises) - 1, (lag + hop) // ONSET_HOP) + 1)
+    alike = np.array([float(rises[n:] @ rises[: len(rises) - n]) / (len(rises) - n) for n in near])
+    top = int(alike.argmax()) if len(alike) else 0
+    if not 0 < top < len(alike) - 1 or alike[top] <= LEAST:
+        return float(lag)
+    before, here, after = alike[top - 1 : top + 2]
+    return float(near[top] + 0.5 * (before - after) / (before - 2 * here + after)) * ONSET_HOP
+
+
+def plan(
+    x: Values,
+    lags: list[tuple[float, float]],
+    count: int,
+    hop: int,
+    sizes: tuple[int, int],
+    rng: np.random.Generator,
+) -> list[Cut]:
+    """Pieces that fill `count` frames after latents `[C, L]`. sizes: frames of a piece, least and most."""
+    length, spread = x.shape[1], 2 * float(x.var(axis=1).mean()) + LEAST
+    offered = _multiples(lags, length + count, hop)
+    if not offered:
+        offered = [(float(length // 2 * hop), 1.0)]
+    cuts: list[Cut] = []
+    first, lag = 0, _begin(x, offered, hop, sizes[1], spread, rng)
+    while first < count:
+        ends = np.arange(first + sizes[0], first + sizes[1] + 1)
+        # pairs of an end of this piece and a lag of the next that has enough to give there
+        best, chosen = np.inf, (count, lag)
+        for other, worth in offered:
+            if abs(other - lag) < APART * hop:
+                continue
+            fits = _fit(x, ends, lag, other, hop, sizes[1])
+            costs = (fits / spread + REPEATS * worth) * (1 + CHANCE * rng.random(len(ends)))
+            at = int(costs.argmin())
+            if costs[at] < best:
+                best, chosen = float(costs[at]), (int(ends[at]), other)
+        if not np.isfinite(best):  # nothing else reaches that far: the same distance from the end once more
+            chosen = (int(ends[-1]), _reaching(offered, ends[-1], length, hop, sizes[1], rng))
+        end = min(count, chosen[0])
+        cuts.append(Cut(first, end - first, lag))
+        first, lag = end, chosen[1]
+    return cuts
+
+
+def _multiples(lags: list[tuple[float, float]], reach: int, hop: int) -> list[tuple[float, float]]:
+    """Every lag with its multiples up to `reach` frames, each with its worth."""
+    return [(n * lag, worth) for lag, worth in lags for n in range(1, int(reach * hop / lag) + 1)]
+
+
+def _begin(
+    x: Values, offered: list[tuple[float, float]], hop: int, longest: int, spread: float, rng: np.random.Generator
+) -> float:
+    """The first lag: what came before it is most like the end of the context."""
+    length, ending = x.shape[1], x[:, -ALIKE:]
+    best, chosen = np.inf, offered[0][0]
+    for lag, worth in offered:
+        start = length - round(lag / hop)
+        if ALIKE <= start <= length - longest:
+            cost = float(np.square(x[:, start - ALIKE : start] - ending).mean()) / spread + REPEATS * worth
+            cost *= 1 + CHANCE * float(rng.random())
+            if cost < best:
+                best, chosen = cost, lag
+    return chosen
+
+
+def _fit(x: Values, ends: NDArray[np.int64], lag: float, other: float, hop: int, longest: int) -> Values:
+    """`[len(ends)]` mean squared difference around each end of where one lag leads from and another to; infinite out of reach."""
+    length = x.shape[1]
+    one, two = length + ends - round(lag / hop), length + ends - round(other / hop)
+    allowed = (two >= ALIKE) & (two + longest <= length) & (one >= ALIKE // 2) & (one + ALIKE // 2 <= length)
+    around = np.arange(ALIKE) - ALIKE // 2
+    apart = x[:, np.clip(one[:, None] + around, 0, length - 1)] - x[:, np.clip(two[:, None] + around, 0, length - 1)]
+    return np.where(allowed, np.square(apart).mean(axis=(0, 2)), np.inf)
+
+
+def _reaching(
+    offered: list[tuple[float, float]], at: int, length: int, hop: int, longest: int, rng: np.random.Generator
+) -> float:
+    """Any lag with which the frames from `at` on lie within the context, or the one that brings them to its end."""
+    fitting = [lag for lag, _ in offered if ALIKE <= length + at - round(lag / hop) <= length - longest]
+    return float(rng.choice(fitting)) if fitting else float((at + longest) * hop)
+
+
+def laid(audio: Audio, cuts: list[Cut], hop: int, shift: int) -> Audio:
+    """The sound `[2, count * hop]` of pieces after a context `[2, n]`; each may move by `shift` samples so that it goes on."""
+    n, half = audio.shape[1], FADE // 2
+    out = np.zeros((2, (cuts[-1].first + cuts[-1].frames) * hop + half), np.float32)
+    ending = audio[:, n - FADE :]  # what precedes the next splice, and what goes on over it
+    for cut in cuts:
+        begin, size = cut.first * hop, cut.frames * hop
+        head = half if cut.first else 0
+        # the first piece is compared with what was just heard, the others with what the last goes on with
+        compared = (n + begin - round(cut.lag) - (half if cut.first else FADE), FADE)
+        start = n + begin - round(cut.lag) + _moved(audio, compared, ending, shift)
+        piece = _stretch(audio, start - head, head + size + half)
+        if cut.first:
+            out[:, begin - half : begin + half] = spliced(out[:, begin - half : begin + half], piece[:, :FADE])
+        out[:, begin + head : begin + size + half] = piece[:, 2 * head :]
+        ending = out[:, begin + size - half : begin + size + half]
+    return out[:, :-half]
+
+
+def _moved(audio: Audio, compared: tuple[int, int], ending: Audio, shift: int) -> int:
+    """By how many samples to move so that audio from compared[0] on, compared[1] long, is most like `ending` `[2, same]`."""
+    start, size = compared
+    low, high = max(-shift, -start), min(shift, audio.shape[1] - start - size)
+    if low > high:
+        return 0
+    there, here = audio[:, start + low : start + high + size].mean(axis=0), ending.mean(axis=0)
+    energy = np.concatenate([[0.0], np.cumsum(np.square(there, dtype=np.float64))])
+    norms = np.sqrt((energy[size:] - energy[:-size]) * np.square(here, dtype=np.float64).sum()) + LEAST
+    gained = signal.correlate(there, here, mode="valid") / norms - STAYING * np.abs(np.arange(low, high + 1)) / shift
+    return low + int(gained.argmax())
+
+
+def _stretch(audio: Audio, start: int, size: int) -> Audio:
+    """`[2, size]` of audio from a sample on, silent beyond its ends."""
+    out = np.zeros((2, size), np.float32)
+    first, last = max(0, start), min(audio.shape[1], start + size)
+    if last > first:
+        out[:, first - start : last - start] = audio[:, first:last]
+    return out
+
+
+def spliced(old: Audio, new: Audio) -> Audio:
+    """One into the other at constant power, or evenly, as far as they are alike."""
+    f_out, f_in = constant_power(old.shape[1])
+    energy = float(np.sqrt(np.square(old).sum(dtype=np.float64) * np.square(new).sum(dtype=np.float64)))
+    alike = max(0.0, float((old * new).sum(dtype=np.float64))) / energy if energy > LEAST else 0.0
+    mixed: Audio = ((f_out * old + f_in * new) / np.sqrt(1 + 2 * min(alike, 1.0) * f_out * f_in)).astype(np.float32)
+    return mixed

@@ -1,0 +1,57 @@
+"""The fine structure of real audio under the envelopes that a model made.
+
+A codec whose latents hold envelopes and hardly any phases cannot say which tones lie in a band. Where real audio stands (a
+collage of the context, two tracks' crossfade, the phrase that is varied), its spectrum is kept and only its bands are moved,
+by as much as the decoder says that the latents have moved: what has not changed comes back to the sample.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from segue.engine.models.vae import band_matrix, istft, mid_side, stft
+
+Audio = NDArray[np.float32]
+
+WINDOW, HOP = 2048, 512
+BANDS = 40
+SMOOTH = 3  # hops over which the power of a band is averaged
+BOUND_DB = (-18.0, 9.0)  # of what a band is moved by; what is wanted beyond comes from the decoder itself
+LEAST = 1e-9  # power of a band that is as good as none
+REACH = WINDOW + SMOOTH * HOP  # samples on either side that a sample depends on
+
+
+@lru_cache(maxsize=4)
+def _tools(rate: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The window, the bands `[BANDS, bins]` and the weights `[1, 1, SMOOTH]` of the average over time."""
+    weights = torch.hann_window(SMOOTH + 1)[1:]
+    return torch.hann_window(WINDOW), band_matrix(WINDOW // 2 + 1, BANDS, rate), (weights / weights.sum())[None, None]
+
+
+@torch.no_grad()
+def moved(texture: Audio, made: Tensor, there: Tensor, rate: int) -> Audio:
+    """Texture `[2, n]` with every band moved by what decoded latents `made` have over decoded latents `there`, `[2, n]` each.
+
+    there: what the decoder makes of the latents that stand where the texture does; n is a multiple of HOP.
+    """
+    window, bands, weights = _tools(rate)
+    given = torch.stack([torch.from_numpy(np.ascontiguousarray(texture)), made.float(), there.float()])
+    spectra = stft(mid_side(given), window, HOP)  # [3, 2, F, 2, bins]
+    power = spectra[1:].square().sum(dim=-2) @ bands.T  # [2, 2, F, BANDS]
+    averaged = F.conv1d(
+        F.pad(power.transpose(-1, -2).flatten(0, 2)[:, None], (SMOOTH // 2, SMOOTH // 2), mode="replicate"), weights
+    )
+    new, old = averaged.unflatten(0, (2, 2, BANDS)).squeeze(3).transpose(-1, -2) + LEAST
+    low, high = (10 ** (decibels / 10) for decibels in BOUND_DB)
+    ratio = new / old
+    gain = (ratio.clamp(low, high).log() / 2 @ bands).exp()[..., None, :]
+    missing = ((1 - high / ratio).clamp(min=0).sqrt() @ bands)[..., None, :]
+    spectrum = spectra[0] * gain + spectra[1] * missing
+    out: Audio = mid_side(istft(spectrum[None], window, HOP))[0].numpy()
+    return out

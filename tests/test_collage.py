@@ -1,0 +1,172 @@
+"""Collages: pieces of a context on its own beat, never quoted at length, and what stands there under a take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from segue.engine.collage import ALIKE, APART, FADE, Collage, coming_to, going_on, laid, plan, repetitions
+from segue.engine.compose import Line, Parts
+from segue.engine.ground import grounded
+from segue.engine.measure import step_over_material
+from segue.engine.shapes import Window
+
+RATE, HOP = 44_100, 1024
+SIZES = (9, 18)
+
+
+def pulses(seconds: float, bpm: float = 123.0) -> NDArray[np.float32]:
+    """Clicks of noise on every half beat, every other one louder, over a quiet hum."""
+    n = round(seconds * RATE)
+    rng = np.random.default_rng(5)
+    audio = 0.01 * np.sin(2 * np.pi * 110 * np.arange(n) / RATE) + 1e-4 * rng.standard_normal(n)
+    for i, at in enumerate(np.arange(0, n - 2000, 30 * RATE / bpm)):
+        burst = rng.standard_normal(1500) * np.exp(-np.arange(1500) / 300)
+        audio[round(at) : round(at) + 1500] += burst * (0.5 if i % 2 else 0.2)
+    return np.stack([audio, audio]).astype(np.float32)
+
+
+def levels(audio: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Latents of a kind: log levels of four bands of each frame `[4, L]`."""
+    frames = audio.mean(axis=0)[: audio.shape[1] // HOP * HOP].reshape(-1, HOP)
+    power = np.abs(np.fft.rfft(frames * np.hanning(HOP), axis=1)) ** 2
+    return np.log(np.stack([band.mean(axis=1) for band in np.array_split(power, 4, axis=1)]) + 1e-6)
+
+
+def made(seed: int, count: int = 150, seconds: float = 6.0) -> tuple[Collage, NDArray[np.float32]]:
+    audio = pulses(seconds)[:, : round(seconds * RATE) // HOP * HOP]
+    collage = going_on(levels(audio), audio, count, HOP, RATE, np.random.default_rng(seed))
+    assert collage is not None
+    return collage, audio
+
+
+def onsets(audio: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Samples at which clicks begin."""
+    loud = np.abs(audio.mean(axis=0)) > 0.1
+    starts = np.flatnonzero(loud)
+    return starts[np.diff(starts, prepend=-5000) > 3000]
+
+
+def test_lags_are_whole_beats_to_a_millisecond() -> None:
+    audio = pulses(6.0)
+    beat = 60 * RATE / 123.0
+    for lag, worth in repetitions(levels(audio), audio, HOP, RATE):
+        assert abs(lag / beat - round(lag / beat)) * beat < 0.001 * RATE
+        assert worth < 0.5
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_onsets_stay_on_the_beat(seed: int) -> None:
+    collage, audio = made(seed)
+    half_beat = 30 * RATE / 123.0
+    found = onsets(collage.audio) + audio.shape[1]
+    assert len(found) > 8
+    off = np.abs(found / half_beat - np.round(found / half_beat)) * half_beat
+    assert np.median(off) < 0.005 * RATE
+    assert off.max() < 0.012 * RATE  # a piece may move by 10 ms so that its waveform goes on
+
+
+def test_no_piece_is_followed_by_what_followed_it() -> None:
+    audio = pulses(6.0)
+    x = levels(audio)
+    for seed in range(5):
+        cuts = plan(x, repetitions(x, audio, HOP, RATE), 150, HOP, SIZES, np.random.default_rng(seed))
+        assert cuts[0].first == 0
+        assert sum(cut.frames for cut in cuts) == 150
+        assert all(SIZES[0] <= cut.frames <= SIZES[1] for cut in cuts[:-1])
+        for one, two in pairwise(cuts):
+            assert two.first == one.first + one.frames
+            assert abs(one.lag - two.lag) >= APART * HOP
+
+
+def test_sources_lie_in_the_context() -> None:
+    for seed in range(5):
+        collage, audio = made(seed)
+        assert collage.audio.shape == (2, 150 * HOP)
+        assert len(collage.sources) == 150
+        assert collage.sources.min() >= 0
+        assert collage.sources.max() < audio.shape[1] // HOP
+
+
+def test_equal_seeds_give_equal_collages_and_others_do_not() -> None:
+    one, two, other = made(7)[0], made(7)[0], made(8)[0]
+    assert np.array_equal(one.audio, two.audio)
+    assert np.array_equal(one.sources, two.sources)
+    assert not np.array_equal(one.sources, other.sources)
+
+
+def test_what_leads_to_a_context_is_the_mirror_of_what_goes_on() -> None:
+    audio = pulses(6.0)[:, : 258 * HOP]
+    x = levels(audio)
+    to = coming_to(x[:, ::-1], np.ascontiguousarray(audio[:, ::-1]), 80, HOP, RATE, np.random.default_rng(1))
+    on = going_on(x, audio, 80, HOP, RATE, np.random.default_rng(1))
+    assert to is not None
+    assert on is not None
+    assert np.array_equal(to.audio, on.audio[:, ::-1])
+    assert np.array_equal(to.sources, x.shape[1] - 1 - on.sources[::-1])
+
+
+def test_a_tone_goes_on_over_every_splice() -> None:
+    n = 250 * HOP
+    tone = np.sin(2 * np.pi * 220.5 * np.arange(n) / RATE).astype(np.float32)
+    rng = np.random.default_rng(0)
+    audio = np.stack([tone, tone])
+    x = rng.standard_normal((4, 250))
+    cuts = plan(x, repetitions(x, audio, HOP, RATE), 120, HOP, SIZES, rng)
+    out = laid(audio, cuts, HOP, 441)
+    assert len(cuts) > 5
+    for cut in cuts[1:]:
+        around = np.abs(out[0, cut.first * HOP - FADE : cut.first * HOP + FADE])
+        assert 0.95 < around.max() < 1.05
+        assert step_over_material(out, cut.first * HOP, RATE) < 1.2
+
+
+def test_too_short_a_context_gives_none() -> None:
+    audio = pulses(0.8)[:, : 30 * HOP]
+    assert going_on(levels(audio), audio, 50, HOP, RATE, np.random.default_rng(0)) is None
+
+
+def line(left: int, new: int, right: int) -> tuple[Line, Parts]:
+    """A line over pulses, with nothing known of its new part."""
+    whole = pulses((left + new + right + 1) * HOP / RATE)[:, : (left + new + right) * HOP]
+    x = torch.from_numpy(levels(whole)).float()[None]
+    x[..., left : left + new] = 0
+    before = whole[:, : left * HOP] if left else None
+    after = whole[:, (left + new) * HOP :] if right else None
+    return Line(x, left, (Window(0, new, left, right),), 1.0), Parts(new * HOP, before, None, after)
+
+
+@pytest.mark.parametrize(("left", "right"), [(120, 0), (0, 120), (120, 120), (120, 10), (10, 120)])
+def test_the_new_part_is_grounded_in_what_there_is(left: int, right: int) -> None:
+    given, parts = line(left, 100, right)
+    found = grounded(given, parts, 4, HOP, RATE, 3)
+    assert found.texture is not None
+    assert found.texture.shape[1] == found.x_bar.shape[-1] * HOP
+    if parts.before is not None:
+        assert np.array_equal(found.texture[:, : left * HOP], parts.before)
+    if parts.after is not None:
+        assert np.array_equal(found.texture[:, (left + 100) * HOP :], parts.after)
+    new = slice(left, left + 100)
+    assert (np.abs(found.texture[:, left * HOP : (left + 100) * HOP]).reshape(2, 100, HOP).max(axis=(0, 2)) > 0).all()
+    known = torch.cat([given.x_bar[0, :, :left], given.x_bar[0, :, left + 100 :]], dim=1).T
+    for frame in found.x_bar[0, :, new].T:
+        assert (known == frame).all(dim=1).any()  # every latent frame is one that was there
+
+
+def test_what_stands_there_is_the_texture_itself() -> None:
+    given, parts = line(60, 50, 60)
+    middle = pulses(50 * HOP / RATE)[:, : 50 * HOP]
+    found = grounded(given, replace(parts, middle=middle), 4, HOP, RATE, 3)
+    assert found.texture is not None
+    assert np.array_equal(found.texture[:, 60 * HOP : 110 * HOP], middle)
+    assert found.x_bar is given.x_bar
+
+
+def test_without_enough_context_nothing_is_laid() -> None:
+    given, parts = line(ALIKE, 50, 0)
+    assert grounded(given, parts, 4, HOP, RATE, 3) is given
