@@ -22,8 +22,10 @@ from segue.server.audio.process import run_audio
 from segue.server.audio.segment import Segment
 from segue.server.commands import DECKS, PORT
 from segue.server.config import BLOCK, RATE, Config, add_embedder
+from segue.server.latency import LONGEST_S, recalled
 
 CANNOT_START = 2
+UNKNOWN = -1.0  # latency: as it was measured
 SEGMENT = "segue-"  # and the process id: the stream's memory
 RESTART_S = (0.05, 0.5, 2.0, 5.0)  # before the first, second, ... restart in a row of the control process
 HEALTHY_S = 20.0
@@ -52,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0: all cores but one")
     parser.add_argument("--midi", nargs="?", const="", default=None, metavar="PORTS", help="listen to MIDI inputs of this name")
     parser.add_argument("--midi-map", default="", metavar="FILE", help="the MIDI map, written again when something is learnt")
-    parser.add_argument("--output-latency", type=float, default=0.0, metavar="S", help="seconds taken off time tags")
+    measured = "without it as `segue doctor --loopback` found"
+    parser.add_argument("--output-latency", type=float, metavar="S", help=f"seconds from output to ear, taken off tags; {measured}")
+    parser.add_argument("--input-latency", type=float, metavar="S", help=f"seconds from playing to input; {measured}")
     parser.add_argument(
         "--allowance", type=float, default=0.0, metavar="S", help="added to the block after which untagged messages sound"
     )
@@ -76,7 +80,8 @@ class ControlKeeper:
 
     def start(self, segment: Segment) -> None:
         """Starts it on a segment, at the rate that the device runs at."""
-        self._config = replace(self._config, segment=segment.name, rate=segment.rate, block=segment.block)
+        config = replace(self._config, segment=segment.name, rate=segment.rate, block=segment.block)
+        self._config = compensated(config, segment.sentence)
         self._launch()
 
     def _launch(self) -> None:
@@ -138,11 +143,22 @@ class ControlKeeper:
                 self._process.kill()
 
 
+def compensated(config: Config, sentence: str) -> Config:
+    """With the latencies that were measured on the stream, where none were said."""
+    found = recalled(sentence)
+    output = found.output_s if config.output_latency < 0 else config.output_latency
+    given = found.input_s if config.input_latency < 0 else config.input_latency
+    return replace(config, output_latency=output, input_latency=given)
+
+
 def configured(args: argparse.Namespace, folder: str) -> Config:
     """The settings that the arguments say. Raises ValueError with a sentence, or OSError for a log that cannot be written."""
     for name, low, high in (("rate", 8_000, 192_000), ("block", 16, 8192), ("port", 1, 65535), ("tempo", 20, 300)):
         if not low <= getattr(args, name) <= high:
             raise ValueError(f"--{name} lies between {low} and {high}, got {getattr(args, name)}")
+    for name in ("output_latency", "input_latency"):
+        if not 0 <= (getattr(args, name) or 0.0) <= LONGEST_S:
+            raise ValueError(f"--{name.replace('_', '-')} lies between 0 and {LONGEST_S:g} s, got {getattr(args, name)}")
     for path in args.load:
         FileReader(path, args.rate).close()
     if args.log:
@@ -165,7 +181,8 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
         threads=args.threads,
         midi=args.midi if args.midi is not None or not args.midi_map else "",
         midi_map=os.path.abspath(args.midi_map or Path(folder) / "midi.yaml"),
-        output_latency=args.output_latency,
+        output_latency=UNKNOWN if args.output_latency is None else args.output_latency,
+        input_latency=UNKNOWN if args.input_latency is None else args.input_latency,
         allowance=args.allowance,
         tempo=args.tempo,
         files=tuple(os.path.abspath(f) for f in args.load),

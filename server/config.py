@@ -20,7 +20,8 @@ class Config:
 
     device: part of a device's name, or None for the default; host_api: `JACK`, `ALSA`, `null`, ... or None.
     midi_map: a file for the MIDI map, which learning writes; need not exist.
-    output_latency: seconds between the output port and the ear, taken off every time tag.
+    output_latency: seconds between the output port and the ear, taken off every time tag; input_latency: between what is played
+    and the input port. By both together phrases come in after what they were played to.
     cue: the first of the two output channels on which takes are auditioned, from 1; 0 for none.
     allowance: seconds on top of the block after which a message without a tag takes effect: all are later, more are in time.
     embedder: what style and classes are measured by: a file, `statistics`, or nothing for what ships with the model.
@@ -46,6 +47,7 @@ class Config:
     midi: str | None = None
     midi_map: str = ""
     output_latency: float = 0.0
+    input_latency: float = 0.0
     state_file: str = ""
     log: str = ""
     files: tuple[str, ...] = ()

@@ -71,6 +71,7 @@ class Control:
         self._door = OscDoor(self._command, self._bad, config.host, config.port)
         self._events = Events(self._door.send)
         world = World.fresh(config.rate, segment.decks, config.tempo)
+        world.latency = round((config.output_latency + config.input_latency) * config.rate)
         self._left = restore(world, config.state_file)
         delays = Delays(config.output_latency, config.allowance)
         analyst = Processes(config.rate)

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from segue.server.commands import PORT
+from segue.server.config import BLOCK, RATE
 from segue.server.quiet import quiet
 
 MEMORY_NEEDED = 8 << 20  # bytes of locked memory below which a stream's pages cannot be pinned at all
@@ -229,11 +230,43 @@ def examine(check: Callable[[], Check]) -> Check:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No arguments beyond --json."""
+    """What to measure, beside looking."""
+    parser.add_argument("--loopback", action="store_true", help="measure the round trip from output 1 to input 1, and keep it")
+    parser.add_argument("--wire", action="store_true", help="with --loopback on JACK: connect the two there, without a cable")
+    parser.add_argument("--device", help="with --loopback: part of an audio device's name")
+    parser.add_argument("--host-api", help="with --loopback: JACK, ALSA, Core Audio, WASAPI, ...")
+    parser.add_argument("--rate", type=int, default=RATE, help=f"with --loopback: Hz ({RATE})")
+    parser.add_argument("--block", type=int, default=BLOCK, help=f"with --loopback: frames a callback ({BLOCK})")
+
+
+def loopback(args: argparse.Namespace) -> int:
+    """Measures the round trip, prints and keeps it; 1 where nothing came back."""
+    from segue.server.latency import keep
+    from segue.server.loopback import LoopbackError, measure, settings
+
+    try:
+        with quiet():
+            trip = measure(settings(args.host_api, args.device, args.rate, args.block), args.wire)
+        file = keep(trip.stream, trip.latency)
+    except (LoopbackError, OSError) as error:
+        print(json.dumps({"error": str(error)}) if args.json else f"look  loopback       {error}")
+        return 1
+    found, whole = trip.latency, trip.latency.round_trip_s
+    told = {"told_output_s": trip.told_output_s, "told_input_s": trip.told_input_s}
+    if args.json:
+        rows = asdict(found) | told | {"round_trip_s": whole, "frames": trip.frames, "stream": trip.stream, "file": str(file)}
+        print(json.dumps(rows))
+        return 0
+    parts = f"output {1e3 * found.output_s:.2f} ms, input {1e3 * found.input_s:.2f} ms"
+    how = "as the back-end tells" if trip.told_output_s + trip.told_input_s > 0 else "half each, since the back-end tells nothing"
+    print(f"ok    loopback       {1e3 * whole:.2f} ms round trip ({parts}, {how}), {trip.stream}; kept in {file}")
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints what was found; 1 if the server could not play here at all."""
+    if getattr(args, "loopback", False):
+        return loopback(args)
     found = [examine(check) for check in CHECKS]
     if args.json:
         print(json.dumps({"checks": [asdict(check) for check in found]}))
