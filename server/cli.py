@@ -31,6 +31,7 @@ COMMANDS: Table = {
     "render": ("play a score over a file, offline and repeatably", "segue.server.render"),
     "restore": ("make anew what a recording has lost: treble, clipped peaks or gaps", "segue.server.restore"),
     "send": ("send one command to a running server and print the answer", "segue.clients.python.send"),
+    "bridge": ("join another program to a running server: ableton", "bridge"),
     "devices": ("list audio and MIDI devices", "segue.server.lists:run_devices"),
     "commands": ("list every OSC address", "segue.server.lists:run_commands"),
     "models": ("list the models at hand", "segue.server.lists:run_models"),
@@ -69,8 +70,9 @@ EXPORT: Table = {
     "tensorrt": ("build the same as TensorRT engines; for TensorRT-RTX without a GPU too", "segue.train.export_tensorrt"),
 }
 EXTRAS = {
-    "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link", "python_stretch": "stretch",
+    "rtmidi": "midi", "mido": "midi", "matplotlib": "eval", "zeroconf": "discovery", "aalink": "link",
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "openvino": "openvino",
+    "python_stretch": "stretch", "librosa": "judge",
     "tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx", "tensorboard": "train",
 }  # fmt: skip
 # These carry a sentence of ours or of the system; anything else is a defect.
@@ -97,6 +99,9 @@ def bench_programs() -> dict[str, tuple[str, str]]:
     return programs
 
 
+BRIDGE: Table = {
+    "ableton": ("fire verbs from clips and scenes of Ableton Live, through AbletonOSC", "segue.clients.python.ableton"),
+}
 # `segue bench --model NAME` is `segue bench engine --model NAME`
 DEFAULTS = {"bench": "engine", "evaluate": "continuations"}
 GROUPS: Mapping[str, Callable[[], Table]] = {
@@ -104,6 +109,7 @@ GROUPS: Mapping[str, Callable[[], Table]] = {
     "bench": bench_programs,
     "evaluate": lambda: EVALUATE,
     "export": lambda: EXPORT,
+    "bridge": lambda: BRIDGE,
 }
 
 

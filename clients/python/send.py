@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .client import Client
-from .wire import PORT, STATES, Event, SegueError
+from .wire import PORT, STATES, Event, SegueError, parsed
 
 _BOOKKEEPING = ("/segue/notify", "/segue/synced")
 
@@ -87,13 +87,3 @@ def _until_synced(client: Client, timeout: float) -> Iterable[Event]:
         elif event.address == "/segue/synced":
             return
     raise SegueError(f"no answer from {client.host} port {client.port} within {timeout:g} s")
-
-
-def parsed(text: str) -> int | float | str:
-    """A number where the text is one."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -75,3 +75,13 @@ def is_failure(event: Event, address: str) -> bool:
 def is_meeting(event: Event) -> bool:
     """Whether the server has told a new listener everything."""
     return event.address == "/segue/pong" and event.args == (MEETING,)
+
+
+def parsed(text: str) -> int | float | str:
+    """A number where the text is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

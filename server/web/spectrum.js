@@ -48,7 +48,7 @@ export class Spectrum {
       const from = (2 * at + half) * wide, [red, green, blue] = this.shades[this.kept[from]] ?? this.shades[3];
       for (let band = 0; band < this.bands; band++) {
         const level = this.kept[from + 1 + band];
-        made.data.set([red, green, blue, (level * level) / 255], 4 * ((half + 1) * this.bands - 1 - band));
+        made.data.set([red, green, blue, 255 * (level / 255) ** 1.3], 4 * ((half + 1) * this.bands - 1 - band));
       }
     }
     pen.putImageData(made, at, 0);
