@@ -64,7 +64,7 @@ def damage_of(kind: str, audio: Audio, rate: int) -> Damage:
     if kind == "declip":
         return Clip(CLIP_SHARE * float(np.abs(audio).max()))
     every, gap = round(GAP_EVERY_S * rate), round(GAP_S * rate)
-    return Gaps(tuple((a, a + gap) for a in range(every, audio.shape[1] - every, every)))
+    return Gaps(tuple((a, a + gap) for a in range(every, audio.shape[1] - every, every)), rate)
 
 
 def lost(kind: str, damage: Damage, truth: Audio, rate: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
@@ -135,7 +135,7 @@ def played(model: Model, kind: str, clips: Sequence[Audio], repair: Repair) -> I
         seconds = time.perf_counter() - began
         if isinstance(damage, Gaps):
             made["linear prediction"] = carried(y, damage)
-        if isinstance(damage, Clip):
+        if not isinstance(damage, LowPass):
             made["without the model"] = damage.mend(y, y)
         samples, frames, above = lost(kind, damage, truth, model.rate)
         for system, audio in made.items():
@@ -163,7 +163,8 @@ def rows(kind: str, repair: Repair, found: Sequence[tuple[str, str, Values]]) ->
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue bench restore`."""
     parser.add_argument("--model", default="live")
-    parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ (default: SEGUE_DATA)")
+    parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ and train/ (default: SEGUE_DATA)")
+    parser.add_argument("--split", default="eval", choices=["eval", "train"], help="whose clips; settings are chosen on train")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--clips", type=int, default=18)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each clip")
@@ -179,7 +180,7 @@ def run(args: Any) -> int:
     try:
         model = load(args.model)
         window = round(args.seconds * model.rate)
-        drawn = draw_clips((args.data or data_folder()) / "eval", args.clips, window, window // 2, model.rate)
+        drawn = draw_clips((args.data or data_folder()) / args.split, args.clips, window, window // 2, model.rate)
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -192,7 +193,7 @@ def run(args: Any) -> int:
                     made.append(row)
                     print(line(row), file=sys.stderr if args.json else sys.stdout, flush=True)
     if args.json:
-        print(json.dumps({"model": args.model, "rows": [asdict(row) for row in made]}))
+        print(json.dumps({"model": args.model, "split": args.split, "rows": [asdict(row) for row in made]}))
     return 0
 
 

@@ -6,6 +6,7 @@ second loss of the same kind would leave. `mend` is the data consistency step on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from segue.engine.interpolation import BAND_HZ, interpolated
+
 Audio = NDArray[np.float32]
 
 KINDS = ("lowpass", "declip", "gaps")
@@ -22,6 +25,8 @@ SLOPE = 0.06  # of the cut-off: half the width of the low-pass's slope, a quarte
 RING_S = 0.05  # beyond either end, reflected, for the filter's ringing
 UNCLIPPED = 0.999  # of the level, under which a sample counts as whole
 GAP_FADE = 64  # samples on either side of a gap over which the new joins the old
+LONGEST_S = 1.0  # of a gap that its sides still say something about
+LOW = 0.5  # of the generated level, below BAND_HZ, up to which a predicted gap is filled
 ROUNDS = 40  # of the search for a sparse signal that has the measured samples
 LOUDEST_DB, SOFTEST_DB = -10.0, -60.0  # threshold of the first round and of the last, under each frame's peak
 GENERATED = 0.3  # weight of the generated magnitudes, in dB, beside the signal's own where bins are chosen
@@ -98,28 +103,57 @@ class Clip:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Nothing is left between the samples of each (first, last + 1)."""
+    """Nothing is left between the samples of each (first, last + 1), at `rate` Hz."""
 
     spans: tuple[tuple[int, int], ...]
+    rate: int
 
     def kept(self, n: int) -> NDArray[np.bool_]:
         """`[n]`, false inside the gaps."""
-        kept = np.ones(n, np.bool_)
-        for first, last in self.spans:
-            kept[max(0, first) : max(0, last)] = False
-        return kept
+        return ~_within(self.spans, n)
 
     def __call__(self, x: Tensor) -> Tensor:
         """The samples outside, and 0 inside."""
         return x * torch.from_numpy(self.kept(x.shape[-1])).to(x)
 
     def mend(self, y: Audio, x: Audio) -> Audio:
-        """y outside, x inside, and a short fade beside each gap."""
-        n = y.shape[-1]
+        """y outside and a short fade beside each gap; inside what both sides predict, and x where that lacks energy.
+
+        Long gaps, and those whose one side is not seen, are x alone.
+        """
+        n, base, told = y.shape[-1], y.copy(), []
+        for first, last in self.spans:
+            short = 0 <= first < last <= n and last - first <= LONGEST_S * self.rate
+            predicted = interpolated(y, first, last, self.rate) if short else None
+            if predicted is not None:
+                base[:, first:last] = predicted
+                told.append((first, last))
+        inside = np.where(_within(told, n), _completed(base, x, self.rate), x) if told else x
         near = np.convolve(~self.kept(n), np.ones(2 * GAP_FADE + 1) / (GAP_FADE + 1))[GAP_FADE : GAP_FADE + n]
         share = np.clip(near, 0, 1).astype(np.float32)
-        mended: Audio = (1 - share) * y + share * x
+        mended: Audio = ((1 - share) * y + share * inside).astype(np.float32)
         return mended
+
+
+def _within(spans: Sequence[tuple[int, int]], n: int) -> NDArray[np.bool_]:
+    """`[n]`, true inside the spans."""
+    inside = np.zeros(n, np.bool_)
+    for first, last in spans:
+        inside[max(0, first) : max(0, last)] = True
+    return inside
+
+
+def _completed(base: Audio, x: Audio, rate: int) -> Audio:
+    """The base, and in every bin as much of x as the base lacks: |x|^2 - |base|^2, with the phase of x.
+
+    Low bins count LOW of x's: there a prediction that fades is nearer to the truth than any sound of the right level.
+    """
+    predicted, generated = (_spectrum(torch.from_numpy(part)) for part in (base, x))
+    low = torch.arange(generated.shape[-2]) * rate / WINDOW < BAND_HZ
+    wanted = generated.abs() * torch.where(low, LOW, 1.0)[:, None]
+    lacks = (wanted.square() - predicted.abs().square()).clamp_min(0).sqrt()
+    completed: Audio = _signal(predicted + torch.polar(lacks, generated.angle()), base.shape[-1]).numpy()
+    return completed
 
 
 def heard(audio: Tensor) -> Tensor:

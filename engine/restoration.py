@@ -113,9 +113,7 @@ class Restorer:
         sees = int(getattr(self.model.codec, "encoder_receptive_frames", self._reach))
         return torch.from_numpy(np.convolve(hurt, np.ones(2 * min(sees, LOOK) + 1), mode="same") == 0)
 
-    def _solve(
-        self, x_bar: Tensor, known: Tensor, damage: Damage, y: Audio, first: int, number: int, repair: Repair
-    ) -> Tensor:
+    def _solve(self, x_bar: Tensor, known: Tensor, damage: Damage, y: Audio, first: int, number: int, repair: Repair) -> Tensor:
         codec, denoiser, spec = self.model.codec, self.model.denoiser, self.model.spec
         level = _scaled(damage, repair.gain)
 
@@ -150,7 +148,7 @@ def _shifted(damage: Damage, first: int) -> Damage:
     """The damage as seen from a window that begins at sample `first`."""
     if not isinstance(damage, Gaps):
         return damage
-    return Gaps(tuple((a - first, b - first) for a, b in damage.spans if b > first))
+    return replace(damage, spans=tuple((a - first, b - first) for a, b in damage.spans if b > first))
 
 
 def _scaled(damage: Damage, gain: float) -> Damage:

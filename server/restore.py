@@ -123,7 +123,7 @@ def repair_of(args: argparse.Namespace, found: Survey, gain: float, rate: int) -
             raise RestoreError(
                 f"--kind gaps: found no silence of {least} inside the recording; what was lost must be digital silence"
             )
-        damage = Gaps(found.gaps)
+        damage = Gaps(found.gaps, rate)
     T = START[args.kind] if args.T is None else args.T
     weight = PULL[args.kind] if args.weight is None else args.weight
     TASK.check({"T": T, "weight": weight})

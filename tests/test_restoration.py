@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import signal
 
 from segue.engine import damage as damages
 from segue.engine.backends import make
 from segue.engine.damage import Clip, Damage, Gaps, LowPass, heard
+from segue.engine.interpolation import burg, interpolated
 from segue.engine.models.spec import Model
 from segue.engine.restoration import Repair, Restorer
 from segue.server import restore as command
@@ -44,7 +48,7 @@ def away(A: Gaps, n: int) -> NDArray[np.bool_]:
 DAMAGES: dict[str, Damage] = {
     "lowpass": LowPass(4000.0, RATE),
     "declip": Clip(0.2),
-    "gaps": Gaps(((5000, 9000), (20_000, 20_500))),
+    "gaps": Gaps(((5000, 9000), (20_000, 20_500)), RATE),
 }
 
 
@@ -86,6 +90,51 @@ def test_clipped_peaks_come_back() -> None:
     assert error(A.mend(y, y)) < 0.3 * error(y)
 
 
+def test_a_bass_goes_on_through_a_gap_that_only_noise_was_made_for() -> None:
+    """Tones under 2.2 kHz come back as they were; one above them is what was generated."""
+    time = np.arange(2 * RATE) / RATE
+    low, high = (
+        np.float32(0.2) * np.sin(2 * np.pi * np.array([[f], [1.01 * f]]) * time).astype(np.float32) for f in (110.0, 5000.0)
+    )
+    A = Gaps(((40_000, 48_820),), RATE)
+    lost = ~A.kept(2 * RATE)
+    noise = (0.01 * np.random.default_rng(0).standard_normal(low.shape)).astype(np.float32)
+    made = A.mend(A(torch.from_numpy(low)).numpy(), noise)
+    assert np.abs(made - low)[:, lost].max() < 0.05 * np.abs(low).max() + 0.06
+    without = A.mend(A(torch.from_numpy(high)).numpy(), noise)
+    assert np.abs(without[:, lost]).max() < 0.06  # nothing of a tone that no model made
+
+
+def test_a_gap_at_the_edge_or_too_long_is_what_was_made() -> None:
+    x = tones(3.0)
+    for spans in (((-50, 4000),), ((100, 4000),), ((20_000, 20_000 + round(1.1 * damages.LONGEST_S * RATE)),)):
+        A = Gaps(spans, RATE)
+        made = A.mend(A(torch.from_numpy(tones(3.0, seed=1))).numpy(), x)
+        inside = np.convolve(A.kept(x.shape[1]), np.ones(2 * damages.GAP_FADE + 1), "same") == 0
+        np.testing.assert_allclose(made[:, inside], x[:, inside], atol=1e-6)
+
+
+@given(n=st.integers(1, 3000), seed=st.integers(0, 99))
+@settings(max_examples=15, deadline=None)
+def test_a_sine_is_interpolated_whatever_the_gap(n: int, seed: int) -> None:
+    phase, pitch = seed, 80 + 13 * seed
+    wave = np.sin(2 * np.pi * pitch * np.arange(30_000) / RATE + phase)[None].astype(np.float32)
+    first = 14_000
+    y = wave.copy()
+    y[:, first : first + n] = 0
+    found = interpolated(y, first, first + n, RATE)
+    assert found is not None
+    assert found.shape == (1, n)
+    assert np.abs(found - wave[:, first : first + n]).max() < 0.1
+
+
+def test_burg_finds_the_coefficients_of_an_autoregression() -> None:
+    rng, a = np.random.default_rng(0), np.array([1.0, -1.6, 0.8])
+    x = signal.lfilter([1.0], a, rng.standard_normal(20_000))
+    np.testing.assert_allclose(burg((x[:8000], x[9000:]), 2), a, atol=0.02)
+    assert np.array_equal(burg((np.zeros(50), np.zeros(50)), 4), [1, 0, 0, 0, 0])
+
+
 def test_the_low_pass_takes_a_tone_above_and_leaves_one_below() -> None:
     time = torch.arange(RATE) / RATE
     low, high = (torch.sin(2 * torch.pi * f * time)[None] for f in (1000.0, 6000.0))
@@ -97,7 +146,7 @@ def test_the_low_pass_takes_a_tone_above_and_leaves_one_below() -> None:
 def test_gradient_of_a_measurement_is_its_finite_difference() -> None:
     g = torch.Generator().manual_seed(0)
     x, along = torch.randn(2, 1, 2, 4096, generator=g, dtype=torch.float64)
-    for A in (LowPass(4000.0, RATE), Clip(0.5), Gaps(((100, 900),))):
+    for A in (LowPass(4000.0, RATE), Clip(0.5), Gaps(((100, 900),), RATE)):
 
         def loss(x: torch.Tensor, A: Damage = A) -> torch.Tensor:
             return heard(A(x)).square().sum()
@@ -149,7 +198,7 @@ def reader(audio: Audio):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("kind", damages.KINDS)
 def test_any_length_comes_back_whole_and_measured(toy: Model, kind: str, seconds: float) -> None:
     truth = tones(seconds, TOY)
-    A: Damage = {"lowpass": LowPass(1000.0, TOY), "declip": Clip(0.1), "gaps": Gaps(((2000, 2400), (9000, 9100)))}[kind]
+    A: Damage = {"lowpass": LowPass(1000.0, TOY), "declip": Clip(0.1), "gaps": Gaps(((2000, 2400), (9000, 9100)), TOY)}[kind]
     y = A(torch.from_numpy(truth)).numpy()
     repair = Repair(A, T=0.5, steps=2, weight=0.5 if kind == "lowpass" else 0.0)
     pieces = list(Restorer(toy).pieces(reader(y), y.shape[1], repair))
