@@ -17,7 +17,7 @@ from segue.server.commands import Command, CommandError, Value, addresses
 from segue.server.control import midi
 from segue.server.control.midi_learn import Learner
 from segue.server.control.midi_lights import COMING, OFF, PLAYING, Lights
-from segue.server.control.midi_map import Binding, MidiError, default_map, dump_map, parse_map
+from segue.server.control.midi_map import ANY, Binding, MidiError, default_map, dump_map, parse_map
 from segue.server.control.midi_translate import Translator, steps
 from segue.server.control.patterns import resolve
 from segue.server.control.surface import Surface
@@ -104,6 +104,21 @@ def test_pads_let_go_do_what_they_are_told_to():
     ]
     held = pad.commands((0x90, 61, 9)) + pad.commands((0x90, 61, 0))
     assert [command.args[0] for command in held] == [pytest.approx(0.9), pytest.approx(0.1)]
+
+
+def test_a_program_change_recalls_the_scene_of_its_number_unless_it_is_bound():
+    made = Translator(parse_map("- {program: 7, address: /segue/panic}\n- {program: any, address: /segue/scene/recall}"))
+    assert [(one.address, one.args) for one in made.commands((0xC0, 12))] == [("/segue/scene/recall", (12,))]
+    assert [(one.address, one.args) for one in made.commands((0xC0, 0))] == [("/segue/scene/recall", (0,))]
+    assert [(one.address, one.args) for one in made.commands((0xC0, 7))] == [("/segue/panic", (1,))]
+    assert [one.args for one in Translator(default_map()).commands((0xC5, 3))] == [(3,)]
+    assert parse_map(dump_map(default_map())) == default_map()
+
+
+def test_learning_one_program_leaves_the_scenes_of_the_others():
+    learner = Learner(2, "", lambda bindings: None)
+    learner.add(Binding("program", 5, "/segue/scene/recall", 1))
+    assert Binding("program", ANY, "/segue/scene/recall") in learner.bindings
 
 
 def test_a_program_change_presses():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segue.server.commands import addresses
-from segue.server.control.midi_map import Binding, MidiError, default_map, dump_map, learnt, parse_map
+from segue.server.control.midi_map import ANY, Binding, MidiError, default_map, dump_map, learnt, parse_map
 from segue.server.control.midi_translate import read
 
 MAX_BINDINGS = 1024
@@ -45,7 +45,7 @@ class Learner:
 
         def same(one: Binding) -> bool:
             moved = (one.kind, one.number) == (made.kind, made.number) and one.channel in (None, made.channel)
-            return moved or (one.address, one.kind) == (made.address, made.kind)
+            return moved or ((one.address, one.kind) == (made.address, made.kind) and one.number != ANY)
 
         self.replace((*[one for one in self.bindings if not same(one)], made))
 

@@ -16,6 +16,7 @@ CONTROL_VALUES = (("gain", 0.0, 1.0), ("k", 0.0, 1.0), ("xi", 0.0, 0.3), ("beats
 FIRST_CONTROL = 20  # 20 to 31 are undefined in MIDI 1.0, free to use
 ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
 KINDS = ("note", "control", "program")
+ANY = -1  # as a program: whichever is not bound by itself
 WAYS = ("absolute", "fine", "offset", "twos", "sign")
 TAKEOVERS = ("jump", "cross", "scale")
 FINE = 32  # the controller with the lower seven bits of another comes so much after it
@@ -29,7 +30,8 @@ class MidiError(ValueError):
 class Binding:
     """One line of the map.
 
-    kind: note, control or program. channel: 1 to 16, None for all. low and high: the values at the two ends.
+    kind: note, control or program; a program for an address that takes a number is that number, so that scenes are recalled by
+    theirs. channel: 1 to 16, None for all. low and high: the values at the two ends.
     way: how a controller says where it is: absolute, fine (14 bits, with controller number + 32), or relative as an offset from
     64, in two's complement, or with bit 6 as the sign. takeover: what a fader does that stands elsewhere than the value: jump to
     it, wait until it crosses it, or scale what is left of its way. momentary: a pad let go undoes what it did.
@@ -47,7 +49,7 @@ class Binding:
 
 
 def default_map(decks: int = DECKS) -> tuple[Binding, ...]:
-    """Eight notes and four controllers a deck from 36 and 20 on; "all sound off" and "all notes off" are panic."""
+    """Eight notes and four controllers a deck from 36 and 20 on, programs for scenes; "all sound" and "all notes off" are panic."""
     notes = [
         Binding("note", FIRST_NOTE + len(NOTE_VERBS) * (deck - 1) + at, f"{ROOT}/deck/{deck}/{verb}")
         for deck in range(1, decks + 1)
@@ -58,7 +60,13 @@ def default_map(decks: int = DECKS) -> tuple[Binding, ...]:
         for deck in range(1, decks + 1)
         for at, (name, low, high) in enumerate(CONTROL_VALUES)
     ]
-    return (*notes, *controls, *(Binding("control", number, f"{ROOT}/panic") for number in (ALL_SOUND_OFF, ALL_NOTES_OFF)))
+    scenes = Binding("program", ANY, f"{ROOT}/scene/recall")
+    return (
+        *notes,
+        *controls,
+        scenes,
+        *(Binding("control", number, f"{ROOT}/panic") for number in (ALL_SOUND_OFF, ALL_NOTES_OFF)),
+    )
 
 
 def learnt(kind: str, number: int, address: str, channel: int | None = None) -> Binding:
@@ -68,12 +76,17 @@ def learnt(kind: str, number: int, address: str, channel: int | None = None) -> 
     return Binding(kind, number, address, channel, low, high)
 
 
+def number_of(one: Binding) -> int | str:
+    """What stands in the map for its number."""
+    return "any" if one.number == ANY else one.number
+
+
 def dump_map(bindings: Sequence[Binding]) -> str:
     """The map as YAML, a line a binding; `parse_map` reads it."""
     lines = []
     for one in bindings:
         rest = {f.name: getattr(one, f.name) for f in fields(one)[3:] if getattr(one, f.name) != f.default}
-        pairs = {one.kind: one.number, "address": one.address} | rest
+        pairs = {one.kind: number_of(one), "address": one.address} | rest
         lines.append("- {" + ", ".join(f"{key}: {_yaml(value)}" for key, value in pairs.items()) + "}\n")
     return "".join(lines)
 
@@ -102,7 +115,9 @@ def _binding(at: int, line: object, known: dict[str, tuple[Spec, int | None]]) -
     if unknown:
         raise MidiError(f"MIDI map, entry {at}: no key {sorted(map(str, unknown))[0]}; {' '.join((*KINDS, *rest))} are")
     kind = next(name for name in KINDS if name in line)
-    _whole(at, kind, line[kind], 0, 127)
+    anyone = kind == "program" and line[kind] == "any"
+    if not anyone:
+        _whole(at, kind, line[kind], 0, 127)
     if "channel" in line:
         _whole(at, "channel", line["channel"], 1, 16)
     for key in ("low", "high"):
@@ -118,7 +133,7 @@ def _binding(at: int, line: object, known: dict[str, tuple[Spec, int | None]]) -
         raise MidiError(f"MIDI map, entry {at}: {line['way']} is for a controller of a value, got {kind} of {address}")
     if line.get("way") == "fine" and line[kind] >= FINE:
         raise MidiError(f"MIDI map, entry {at}: fine needs a controller from 0 to {FINE - 1}, got {line[kind]}")
-    return Binding(kind, line[kind], **{name: line[name] for name in rest if name in line})
+    return Binding(kind, ANY if anyone else line[kind], **{name: line[name] for name in rest if name in line})
 
 
 def _choice(at: int, line: dict[str, object], key: str, allowed: Sequence[object]) -> None:

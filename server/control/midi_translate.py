@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segue.server.commands import DECKS, ROOT, Arg, Command, Kind, Value, addresses
-from segue.server.control.midi_map import CHANNEL_MODE, FINE, Binding
+from segue.server.control.midi_map import ANY, CHANNEL_MODE, FINE, Binding
 
 NEAR = 1.5 / 127  # of the way: a fader this near to its value has reached it
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM = 0x80, 0x90, 0xB0, 0xC0
@@ -50,14 +50,24 @@ class Translator:
             return []
         kind, number, channel, amount = heard
         made: list[Command] = []
-        for one in self._bindings.get((kind, number), ()):
-            if one.channel in (None, channel):
+        bound = [one for one in self._bindings.get((kind, number), ()) if one.channel in (None, channel)]
+        if kind == "program" and not bound:
+            bound = [one for one in self._bindings.get((kind, ANY), ()) if one.channel in (None, channel)]
+        for one in bound:
+            if kind == "program" and self._numbered(one):
+                made.append(Command(one.address, (number,), None, sender, arrival))
+            else:
                 made += self._asked(one, amount, channel, sender, arrival)
         for one in self._bindings.get(("fine", number), ()) if kind == "control" else ():
             if one.channel in (None, channel):
                 whole = self._coarse.get((one.number, channel), 0) << 7 | amount
                 made += self._set(one, self._moved(one, whole / 16383), sender, arrival)
         return made
+
+    def _numbered(self, one: Binding) -> bool:
+        """Whether the address takes a number that the program is to be."""
+        spec, _ = self._specs[one.address]
+        return spec.kind is not Kind.VALUE and bool(spec.args) and spec.args[0].type == "i"
 
     def _asked(self, one: Binding, amount: int, channel: int, sender: str, arrival: float | None) -> list[Command]:
         spec, deck = self._specs[one.address]

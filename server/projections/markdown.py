@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from segue.server.commands import CODES, DECKS, PORT, SPECS, Arg, Kind, Spec
 from segue.server.control.midi_lights import COMING, OFF, PLAYING
-from segue.server.control.midi_map import CHANNEL_MODE, FINE, TAKEOVERS, WAYS, Binding, default_map, dump_map
+from segue.server.control.midi_map import ANY, CHANNEL_MODE, FINE, TAKEOVERS, WAYS, Binding, default_map, dump_map, number_of
 from segue.server.control.packets import MAX_ARGS, MAX_BYTES, MAX_DEPTH, MAX_MESSAGES
 from segue.server.events import FAILURES, LEASE, MAX_CLIENTS
 
@@ -88,7 +88,7 @@ sets one sent with it. Any address that is received is good.
 
 | key | values | |
 |---|---|---|
-| `note`, `control` or `program` | 0 to 127 | what is played; a program change presses, as a pad for a scene would |
+| `note`, `control` or `program` | 0 to 127 | what is played; a program is a scene's number, or presses; `any`: what is not bound |
 | `address` | | what it does |
 | `channel` | 1 to 16 | all, without it |
 | `low`, `high` | numbers | the values at the two ends of a controller; those of the table without them |
@@ -102,6 +102,7 @@ _EXAMPLES = (
     Binding("control", 7, "/segue/deck/1/gain", 1, 0.0, 1.0, "fine", "cross"),
     Binding("control", 16, "/segue/deck/1/k", way="offset"),
     Binding("program", 0, "/segue/deck/2/transition"),
+    Binding("program", ANY, "/segue/scene/recall"),
 )
 
 _CHAPTERS = (
@@ -134,7 +135,7 @@ def _common(specs: Sequence[Spec]) -> list[Arg]:
 def midi(decks: int = DECKS) -> str:
     """The text of docs/MIDI.md."""
     bindings = default_map(decks)
-    rows = "".join(f"| {one.kind} {one.number} | `{one.address}` | {_ends(one)} |\n" for one in bindings)
+    rows = "".join(f"| {one.kind} {number_of(one)} | `{one.address}` | {_ends(one)} |\n" for one in bindings)
     return (
         _MIDI_HEAD
         + rows
