@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from segue.server.commands import CODES, SPECS, Kind
-from segue.server.control.midi_map import default_map, parse_map
+from segue.server.control.midi_map import default_map, number_of, parse_map
 from segue.server.projections import FILES, markdown, python
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +54,7 @@ def test_the_osc_page_has_every_address_option_and_code():
 
 def test_the_midi_page_has_every_binding_and_its_example_reads():
     page = markdown.midi()
-    assert all(f"| {one.kind} {one.number} | `{one.address}` |" in page for one in default_map())
+    assert all(f"| {one.kind} {number_of(one)} | `{one.address}` |" in page for one in default_map())
     example = page.split("```yaml\n")[1].split("```")[0]
     assert {one.kind for one in parse_map(example)} == {"note", "control", "program"}
     assert set(default_map()[:3]) < set(parse_map(example))

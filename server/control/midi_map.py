@@ -49,7 +49,7 @@ class Binding:
 
 
 def default_map(decks: int = DECKS) -> tuple[Binding, ...]:
-    """Eight notes and four controllers a deck from 36 and 20 on, programs for scenes; "all sound" and "all notes off" are panic."""
+    """Eight notes and four controllers a deck from 36 and 20 on, programs for scenes; "all sound" or "all notes off" is panic."""
     notes = [
         Binding("note", FIRST_NOTE + len(NOTE_VERBS) * (deck - 1) + at, f"{ROOT}/deck/{deck}/{verb}")
         for deck in range(1, decks + 1)

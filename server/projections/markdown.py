@@ -88,7 +88,7 @@ sets one sent with it. Any address that is received is good.
 
 | key | values | |
 |---|---|---|
-| `note`, `control` or `program` | 0 to 127 | what is played; a program is a scene's number, or presses; `any`: what is not bound |
+| `note`, `control` or `program` | 0 to 127 | what is played; a program is a scene's number, or presses; `any`: what is free |
 | `address` | | what it does |
 | `channel` | 1 to 16 | all, without it |
 | `low`, `high` | numbers | the values at the two ends of a controller; those of the table without them |
