@@ -139,6 +139,14 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Audition:
+    """Play audio on the cue pair from `frame` on; without any, end what it plays."""
+
+    frame: int
+    audio: Audio | None = None
+
+
+@dataclass(frozen=True)
 class Capture:
     """Read what sounded, or what came in, into a take: `frames` frames of a ring ending at frame `end`."""
 
@@ -231,6 +239,7 @@ Effect: TypeAlias = (
     | LoadFile
     | Transport
     | Prepare
+    | Audition
     | Capture
     | Loop
     | Source

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from segue.engine.engine import Engine
     from segue.engine.models.spec import Model
 
+BATCH = 8  # takes of one forward pass, where its width is free
 # Builds what runs jobs from the settings, and says what it is; tests put their own here.
 Loader = Callable[[Config], "tuple[object, EngineState]"]
 
@@ -73,10 +74,17 @@ def make_engine(config: Config) -> tuple[Engine, EngineState]:
     torch.set_flush_denormal(True)
     site = Site(cache=cache_folder(), say=lambda text: print(f"engine: {text}", file=sys.stderr, flush=True))
     plain = checkpoint.load(config.model, config.torch_device)
-    model, _ = ready(backend_of(config, plain, site), plain, config.torch_device, site)
+    backend = backend_of(config, plain, site)
+    model, _ = ready(backend, plain, config.torch_device, site)
     engine = Engine(model, guide(config.embedder, model))
     engine.warm_up()
-    return engine, EngineState("ready", "", engine.context_s, engine.context_min_s, engine.new_s, config.model)
+    window = (engine.context_s, engine.context_min_s, engine.new_s)
+    return engine, EngineState("ready", "", *window, config.model, batch_of(config.torch_device, backend))
+
+
+def batch_of(device: str, backend: str) -> int:
+    """Takes that are made at once: a batch costs little more than one on a GPU, as much as one after another on a CPU."""
+    return BATCH if device.startswith("cuda") and backend == "eager" else 1
 
 
 def backend_of(config: Config, model: Model, site: Site) -> str:
@@ -132,7 +140,7 @@ def serve(pipe: Connection, inference: object, orders: Orders, job: Job) -> None
 
     for event in inference.run(job, lambda: job.id in orders.abandoned, share):  # type: ignore[attr-defined]
         send_event(pipe, event)
-    orders.abandoned.discard(job.id)
+    orders.abandoned -= {job.id, *(one for one, _ in job.also)}
 
 
 if __name__ == "__main__":

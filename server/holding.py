@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from segue.server.candidates import audition
 from segue.server.commands import CommandError, Value
 from segue.server.effects import Effect, Emit, LoadFile, Play, Transport
 from segue.server.placing import LOOPS, advance, ended, enter
@@ -186,6 +187,7 @@ VERBS: Mapping[str, Callable[[World, Asked], Iterator[Effect]]] = {
     "commit": commit,
     "cancel": cancel,
     "stop": stop,
+    "audition": audition,
     "freeze": freeze,
     "undo": step_history,
     "redo": step_history,

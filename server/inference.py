@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -15,12 +16,24 @@ import soxr
 
 from segue.engine.engine import Engine, EngineError, Request
 from segue.engine.limiter import Limiter
+from segue.engine.protocols import Denoiser
 from segue.server.audio.feeder import read_region
 from segue.server.audio.values import NotHeard, Ring, Torn
+from segue.server.gathering import together
 from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, PhrasePart, Piece, RingPart, Running, Source, WorkerEvent
 
 PREROLL = 8192  # frames of the context that a resampler's filter settles on
 QUALITY = "HQ"  # of soxr: 20 bit, enough beside a codec
+
+
+# What a job may fail of; anything else is a defect.
+EXPECTED = (EngineError, NotHeard, Torn, OSError, RuntimeError, ValueError, MemoryError)
+
+
+def failed(job: Job, error: BaseException) -> Failed:
+    """An error as the event that tells of it, in one sentence."""
+    sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return Failed(job.id, f"{job.verb}: {sentence}")
 
 
 class RingReader(Protocol):
@@ -41,16 +54,41 @@ class Inference:
 
     def run(self, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]) -> Iterator[WorkerEvent]:
         """The events of one job, `Running` first, `Finished` or `Failed` last. Never raises for a bad job."""
+        if job.also:
+            yield from self._together(job, cancelled, on_share)
+            return
         try:
-            request = self._request(job)
-            yield Running(job.id)
-            yield from self._pieces(job, request, cancelled, on_share)
-        except (EngineError, NotHeard, Torn, OSError, RuntimeError, ValueError, MemoryError) as error:
-            sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
-            yield Failed(job.id, f"{job.verb}: {sentence}")
+            yield from self._events(self._engine, job, cancelled, on_share)
+        except EXPECTED as error:
+            yield failed(job, error)
+
+    def _together(self, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]) -> Iterator[WorkerEvent]:
+        """The events of jobs that differ in their seeds: one pass of the model makes a step of all of them."""
+        jobs = [replace(job, also=()), *(replace(job, id=one, seed=seed, also=()) for one, seed in job.also)]
+
+        def run_of(one: Job) -> Callable[[Denoiser], Iterator[WorkerEvent]]:
+            def run(denoiser: Denoiser) -> Iterator[WorkerEvent]:
+                engine = Engine(replace(self._engine.model, denoiser=denoiser), self._engine.guide)
+                yield from self._events(engine, one, cancelled, on_share)
+
+            return run
+
+        for number, event in together(self._engine.model.denoiser, [run_of(one) for one in jobs]):
+            if isinstance(event, BaseException):
+                if not isinstance(event, EXPECTED):
+                    raise event
+                event = failed(jobs[number], event)
+            yield event
+
+    def _events(
+        self, engine: Engine, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]
+    ) -> Iterator[WorkerEvent]:
+        request = self._request(engine, job)
+        yield Running(job.id)
+        yield from self._pieces(engine, job, request, cancelled, on_share)
 
     def _pieces(
-        self, job: Job, request: Request, cancelled: Callable[[], bool], on_share: Callable[[float], None]
+        self, engine: Engine, job: Job, request: Request, cancelled: Callable[[], bool], on_share: Callable[[float], None]
     ) -> Iterator[WorkerEvent]:
         total = max(1, request.new_frames)
         resample = Outward(self._engine.sample_rate, self._rate, request.left, request.right)
@@ -61,7 +99,7 @@ class Inference:
         def on_step(step: int, steps: int) -> None:
             on_share(min(1.0, (made + self._engine.new_frames * (step + 1) / steps) / total))
 
-        for piece in self._engine.pieces(request, on_step=on_step, cancelled=cancelled):
+        for piece in engine.pieces(request, on_step=on_step, cancelled=cancelled):
             made = piece.start + piece.audio.shape[1]
             audio = limiter.push(resample(piece.audio, made >= total))
             if made >= total:
@@ -72,14 +110,14 @@ class Inference:
             sent, began = sent + audio.shape[1], now
         yield Finished(job.id)
 
-    def _request(self, job: Job) -> Request:
+    def _request(self, engine: Engine, job: Job) -> Request:
         scale = self._engine.sample_rate / self._rate
         new = round(job.new_frames * scale)
         left = self._read(job.left)
         middle = self._read(job.middle)
         if job.task == "transition" and middle is None and left is not None:
             # A live deck has no future of its own: its continuation stands for it.
-            middle = self._engine.take(
+            middle = engine.take(
                 Request(task="continuation", new_frames=new, left=left, steps=job.steps, seed=job.seed, regime=job.regime)
             )
         return Request(

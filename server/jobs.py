@@ -55,7 +55,10 @@ Source: TypeAlias = RingPart | FilePart | RingThenFile | PhrasePart
 
 @dataclass(frozen=True)
 class Job:
-    """One take to make. Lengths are frames at the stream's rate; names as in `engine.engine.Request`."""
+    """One take to make. Lengths are frames at the stream's rate; names as in `engine.engine.Request`.
+
+    also: ids and seeds of further jobs that differ from this one in nothing else, and are made with it at once.
+    """
 
     id: int
     deck: int
@@ -73,6 +76,7 @@ class Job:
     xi: float | None = None
     regime: str = "clean"
     parameters: Mapping[str, float] = field(default_factory=dict)
+    also: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -85,6 +89,7 @@ class Job:
         for name in ("left", "middle", "middle_right", "right", "style"):
             data[name] = _source(data[name])
         data["classes"] = tuple(data["classes"])
+        data["also"] = tuple((one, seed) for one, seed in data["also"])
         return cls(**data)
 
 
@@ -146,7 +151,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class EngineState:
-    """The engine process as a whole: starting, ready, busy or down; with its window when ready (seconds)."""
+    """The engine process as a whole: starting, ready, busy or down; with its window when ready (seconds).
+
+    batch: takes that it makes at once.
+    """
 
     state: str
     sentence: str = ""
@@ -154,6 +162,7 @@ class EngineState:
     context_min_s: float = 0.0
     new_s: float = 0.0
     model: str = ""
+    batch: int = 1
 
 
 WorkerEvent: TypeAlias = Running | Progress | Piece | Finished | Failed | EngineState

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from segue.server import timing
 from segue.server.commands import CommandError, Spec, Value
 from segue.server.effects import Bus, Changed, Effect, Gain, Gate
-from segue.server.speculation import enabled
+from segue.server.speculation import enabled, seeds
 from segue.server.state import World
 
 LEVELS = frozenset({"gain", "mute", "solo"})
@@ -23,7 +23,7 @@ def value_of(world: World, deck: int | None, name: str) -> Value:
     if deck is not None:
         return world.deck(deck).values[name]
     own: dict[str, Value] = {"lock": world.locked, "monitor": world.monitor, "generated": world.generated}
-    own["reference"] = world.reference
+    own |= {"reference": world.reference, "share": world.share}
     return own[name] if name in own else timing.value_of(world, name)
 
 
@@ -31,10 +31,14 @@ def set_value(world: World, deck: int | None, name: str, value: Value, at: int) 
     """Sets it from frame `at` on."""
     if name == "speculate":
         enabled(str(value))
+    elif name == "seeds":
+        seeds(str(value))
     if name == "lock":
         world.locked = bool(value)
     elif name == "reference":
         world.reference = float(value or 0.0)
+    elif name == "share":
+        world.share = float(value or 0.0)
     elif name == "monitor":
         world.monitor = str(value)
         yield Bus(False, at, float(value == "thru"))

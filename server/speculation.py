@@ -1,31 +1,32 @@
 """Candidates: takes that are made before anybody asks, so that a verb selects one and sounds a block later.
 
-While a deck plays, the engine makes the verbs that its `speculate` names, one at a time and only when it has nothing else to do.
-A candidate is replaced by a younger one as often as the share of the engine's time allows. Control thread only; functions from
-the world to effects. A candidate is no take yet: no list shows it, `cancel` and `commit` do not mean it.
+While a deck plays, the engine makes the verbs that its `speculate` names, when it has nothing else to do and no more than its
+share of the time: first what the verb used last lacks, then what others lack, then whatever is oldest anew. Control thread only;
+functions from the world to effects. A candidate is no take yet: no list shows it, `cancel` and `commit` do not mean it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from segue.server import verbs
 from segue.server.commands import SPECS, Command, CommandError, Spec, Value
+from segue.server.contexts import lead
 from segue.server.effects import Abandon, Effect, Emit, Submit
 from segue.server.jobs import Failed, Finished, Piece, WorkerEvent
-from segue.server.placing import advance, enter
-from segue.server.state import Candidates, Moment, State, Take, World
+from segue.server.state import Candidates, Deck, Moment, State, Take, World
 
-VERBS = ("continue", "vary", "generate")  # those that need nothing but a deck
-SHARE = 0.5  # of the engine's time
-SOONEST_S = 0.5  # a younger candidate is not made sooner
+VERBS = ("continue", "vary", "loop", "transition", "generate")
+MOST = 8  # candidates of a verb
+SOONEST_S = 0.5  # a verb's next one is not made sooner after it
 IDLE_S = 2.0  # of a deck that nothing is heard on
-SELECTABLE = frozenset({"beats", "sec", "quant", "xfade", "id", "endless"})  # options that a candidate can still be given
-RUNG = "candidate"
+STALE_BEATS = 2.0  # what a candidate must have left
 BUSY = frozenset({State.QUEUED, State.RUNNING})
+Key = tuple[int, str]
 
-_SPECS: Mapping[str, Spec] = {spec.name: spec for spec in SPECS if spec.per_deck and spec.name in VERBS}
+SPEC_OF: Mapping[str, Spec] = {spec.name: spec for spec in SPECS if spec.per_deck and spec.name in VERBS}
 
 
 def enabled(text: str) -> tuple[str, ...]:
@@ -39,97 +40,193 @@ def enabled(text: str) -> tuple[str, ...]:
     return names
 
 
+def seeds(text: str) -> tuple[int, ...]:
+    """The seeds that a value of `seeds` names. Raises CommandError."""
+    words = text.replace(",", " ").split()
+    if len(words) > MOST or not all(word.isdecimal() and int(word) < 2**31 for word in words):
+        raise CommandError("bad-argument", f"seeds: at most {MOST} whole numbers from 0 to 2147483647, got {text!r}")
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
 def speculate(world: World, moment: Moment) -> Iterator[Effect]:
-    """Has the engine make the candidate that is needed most, if it has nothing else to do."""
+    """Has the engine make the candidates that are needed most, if it has nothing else to do; drops what has grown stale."""
     candidates = world.candidates
-    busy = any(take.state in BUSY and not take.complete for take in world.takes.values())
-    if world.engine != "ready" or busy or candidates.brewing is not None:
+    for take in [take for take in candidates.ready if stale(world, take, moment.frame)]:
+        yield from withdrawn(candidates, take)
+    resting = not world.share or moment.frame < candidates.rest_until
+    if resting or world.engine != "ready" or candidates.brewing or _busy(world, moment):
         return
     wanted = [(deck.number, verb) for deck in world.decks for verb in enabled(str(deck.values["speculate"]))]
-    wanted = [(deck, verb) for deck, verb in wanted if _music(world, deck, moment)]
-    due = [key for key in wanted if moment.frame >= candidates.next_at.get(key, 0)]
+    wanted = [(deck, verb) for deck, verb in wanted if _music(world.deck(deck), moment, world.rate)]
+    soonest = moment.frame - round(SOONEST_S * world.rate)
+    due = [key for key in wanted if candidates.turn.get(key, soonest) <= soonest]
     if due:
-        due.sort(key=lambda key: (key != candidates.last_used, candidates.next_at.get(key, 0)))
-        yield from _brew(world, due[0], moment)
+        key = min(due, key=lambda key: _need(world, key))
+        candidates.turn[key] = moment.frame
+        yield from _brew(world, key, moment, len(wanted))
 
 
-def _music(world: World, number: int, moment: Moment) -> bool:
-    facts = moment.deck(number)
-    return world.deck(number).frozen is None and (facts.source != "dry" or facts.silent < IDLE_S * world.rate)
+def _busy(world: World, moment: Moment) -> bool:
+    """Whether the engine works for somebody who has asked, or is about to."""
+    soon = moment.frame + lead(world, world.pace_steps)
+    return any(take.state in BUSY and not take.complete and take.start_at <= soon for take in world.takes.values())
 
 
-def _brew(world: World, key: tuple[int, str], moment: Moment) -> Iterator[Effect]:
-    deck, verb = key
-    candidates = world.candidates
-    command = Command(f"/segue/deck/{deck}/{verb}")
-    cost = world.pace_at(int(world.deck(deck).values["steps"] or 4)).cost
+def _music(deck: Deck, moment: Moment, rate: int) -> bool:
+    facts = moment.deck(deck.number)
+    sounds = facts.source != "silence" and (facts.source != "dry" or facts.silent < IDLE_S * rate)
+    return deck.frozen is None and sounds
+
+
+def _need(world: World, key: Key) -> tuple[bool, bool, int]:
+    """What a verb lacks comes first, of that the verb used last, then whose turn was longest ago."""
+    covered = len(of(world.candidates, key)) >= _count(world, key)
+    return covered, not covered and key != world.candidates.last_used, world.candidates.turn.get(key, 0)
+
+
+def of(candidates: Candidates, key: Key) -> list[Take]:
+    """The candidates of a deck's verb, oldest first."""
+    return [take for take in candidates.ready if (take.job.deck, take.job.verb) == key]
+
+
+def _count(world: World, key: Key) -> int:
+    values = world.deck(key[0]).values
+    return len(seeds(str(values["seeds"]))) or int(values["candidates"] or 1)
+
+
+def _next_seeds(world: World, key: Key) -> list[int]:
+    """As many as are made at once: those that are missing, then the oldest ones; -1 draws one."""
+    named, there = seeds(str(world.deck(key[0]).values["seeds"])), [take.job.seed for take in of(world.candidates, key)]
+    size = min(world.batch, _count(world, key))
+    if not named:
+        return [-1] * size
+    return ([seed for seed in named if seed not in there] + [seed for seed in there if seed in named])[:size]
+
+
+def making(world: World, take: Take) -> int:
+    """Frames that it takes to make another take like this one."""
+    pieces = 1 if take.job.verb == "loop" else math.ceil((take.length + take.spare + take.fade) / world.pace.piece)
+    continued = take.job.verb == "transition" and take.job.middle is None  # a live deck's own future is made first
+    return pieces * world.pace_at(take.job.steps).cost * (2 if continued else 1)
+
+
+def _brew(world: World, key: Key, moment: Moment, keys: int) -> Iterator[Effect]:
+    """Takes of one verb that differ in their seeds, as one job where the engine makes several at once."""
+    candidates, takes = world.candidates, []
     try:
-        take = verbs.ask(world, _SPECS[verb], deck, {"commit": False, "quant": "off"}, command, moment.frame)
-        pieces = math.ceil((take.length + take.fade) / world.pace.piece) + 1
-        interval = max(round(pieces * cost / SHARE), round(SOONEST_S * world.rate))
-        take.spare += interval + 2 * pieces * cost  # so old it may be when it is selected
-        verbs.begin(world, take, moment)
-    except CommandError:  # too little was heard: later
-        candidates.next_at[key] = moment.frame + round(SOONEST_S * world.rate)
+        for seed in _next_seeds(world, key):
+            take = verbs.ask(world, SPEC_OF[key[1]], key[0], _bound(world, key, seed), Command(_address(key)), moment.frame)
+            take.spare += _allowance(world, take, keys)
+            verbs.begin(world, take, moment)
+            take.state, take.basis = State.RUNNING, basis(world, take)
+            takes.append(take)
+    except CommandError:  # too little was heard, or nothing to arrive at: later
         return
-    take.state = State.RUNNING
-    candidates.brewing, candidates.next_at[key] = take, moment.frame + interval
-    yield Submit(take.job)
+    candidates.brewing, candidates.began = {take.job.id: take for take in takes}, moment.frame
+    also = tuple((take.job.id, take.job.seed) for take in takes[1:])
+    takes[0].job = replace(takes[0].job, also=also)
+    yield Submit(takes[0].job)
 
 
-def news(world: World, event: WorkerEvent) -> Iterator[Effect]:
-    """What the engine says of a candidate."""
+def _address(key: Key) -> str:
+    return SPEC_OF[key[1]].address.format(deck=key[0])
+
+
+def _bound(world: World, key: Key, seed: int) -> dict[str, Value]:
+    bound: dict[str, Value] = {"commit": False, "quant": "off", "seed": seed}
+    if key[1] == "transition":
+        bound["to"] = _target(world, key[0])
+    return bound
+
+
+def _target(world: World, number: int) -> int:
+    """The deck that a transition would arrive at: where the last one went, else the first that has something to play."""
+    there = [deck.number for deck in world.decks if deck.number != number and (deck.file or world.phrase(deck.number))]
+    last = world.candidates.last_target.get(number)
+    if not there:
+        raise CommandError("live-target", "no other deck has a file or a captured phrase")
+    return last if last in there else there[0]
+
+
+def _allowance(world: World, take: Take, keys: int) -> int:
+    """Frames on top of a take's length, for the age that it may have when it is selected: until it is made anew in its turn."""
+    if take.job.verb in ("loop", "transition"):
+        return 0
+    cost = making(world, take)
+    return min(round(keys * cost / max(world.share, 0.1)) + cost, take.length)
+
+
+def basis(world: World, take: Take) -> tuple[object, ...]:
+    """What a candidate is made for beside the music: the places of files, and the phrase that stands for a live target."""
+    return tuple(_line(world, number) for number in {take.job.deck, take.target or take.job.deck})
+
+
+def _line(world: World, number: int) -> tuple[object, ...]:
+    file, phrase = world.deck(number).file, world.phrase(number)
+    if file is None:
+        return ("live", phrase.job.id if phrase else 0)
+    return (file.path, file.playing, file.origin_position - (file.origin_frame if file.playing else 0))
+
+
+def last_frame(take: Take) -> int:
+    """The frame at which a candidate is left; of a loop where its phrase's next round ends: then it is the last no more."""
+    if take.job.verb == "loop":
+        return take.t0 + take.length
+    return take.t0 + take.length if take.job.verb == "transition" else take.have - take.fade
+
+
+def stale(world: World, take: Take, entry: int) -> bool:
+    """Whether less than two beats, or than its successor's generation time, remain after an entry; or the music is another.
+
+    A loop goes round until it is left: no successor has to come in time.
+    """
+    needed = STALE_BEATS * world.grid.frames_per_beat
+    if take.job.verb != "loop":
+        needed = max(needed, lead(world, take.job.steps))
+    return last_frame(take) - max(entry, take.t0) < needed or take.basis != basis(world, take)
+
+
+def news(world: World, job: int, event: WorkerEvent, moment: Moment) -> Iterator[Effect]:
+    """What the engine says of a candidate that is being made."""
     candidates = world.candidates
-    take = candidates.brewing
-    assert take is not None  # whoever calls has looked
-    if isinstance(event, Failed):
-        candidates.brewing = None
-    elif isinstance(event, Piece):
+    take = candidates.brewing[job]
+    if isinstance(event, Piece):
         take.pieces.append((event.start, event.audio))
         take.made, take.context_hash = event.start + event.audio.shape[1], event.context_hash
         take.seconds += event.seconds
         take.complete = take.made >= take.job.new_frames
-    elif isinstance(event, Finished):
-        take.complete, take.state, candidates.brewing = True, State.READY, None
-        candidates.ready[take.job.deck, take.job.verb] = take
-        yield Emit(f"/segue/deck/{take.job.deck}/candidate", (take.job.verb, take.t0, take.have))
+    elif isinstance(event, Finished | Failed):
+        del candidates.brewing[take.job.id]
+        if not candidates.brewing:  # the engine is left alone for as long as its share says
+            spent = moment.frame - candidates.began
+            candidates.rest_until = moment.frame + round(spent * (1.0 / max(world.share, 1e-3) - 1.0))
+        if isinstance(event, Finished):
+            yield from _kept(world, take)
+
+
+def _kept(world: World, take: Take) -> Iterator[Effect]:
+    """A candidate that is ready takes the place of the one with its seed, or else of the oldest; auditioned ones stay."""
+    candidates, key = world.candidates, (take.job.deck, take.job.verb)
+    take.complete, take.state = True, State.READY
+    for old in [old for old in of(candidates, key) if old.job.seed == take.job.seed]:
+        yield from withdrawn(candidates, old)
+    candidates.ready.append(take)
+    free = [old for old in of(candidates, key) if not old.auditioned]
+    for old in free[: len(of(candidates, key)) - _count(world, key)]:
+        yield from withdrawn(candidates, old)
+    if take in candidates.ready:
+        yield Emit(f"/segue/deck/{key[0]}/candidate", (key[1], take.t0, last_frame(take), take.job.seed))
+
+
+def withdrawn(candidates: Candidates, take: Take) -> Iterator[Effect]:
+    """A candidate is no more; whoever shows it hears of it."""
+    candidates.ready.remove(take)
+    yield Emit(f"/segue/deck/{take.job.deck}/candidate", (take.job.verb, take.t0, take.t0, take.job.seed))
 
 
 def dropped(candidates: Candidates) -> Iterator[Effect]:
     """Whoever asks for a take has the engine at once."""
-    if candidates.brewing is not None:
-        yield Abandon(candidates.brewing.job.id)
-        candidates.next_at[candidates.brewing.job.deck, candidates.brewing.job.verb] = 0
-        candidates.brewing = None
-
-
-def selected(world: World, asked: Take, bound: Mapping[str, Value], at: int) -> Take | None:
-    """The candidate that does what a take just asked for would do, if there is one and it is fresh enough.
-
-    Fresh: from where the take would enter, as much of it is left as was asked for.
-    """
-    candidates, key = world.candidates, (asked.job.deck, asked.job.verb)
-    candidates.last_used = key
-    take = candidates.ready.get(key)
-    if take is None or not asked.commit or not set(bound) <= SELECTABLE:
-        return None
-    entry = asked.due if asked.due is not None else at
-    if take.have - entry < asked.length + asked.fade or entry < take.t0:
-        return None
-    del candidates.ready[key]
-    candidates.next_at[key] = 0
-    take.number = asked.number if "id" in bound else take.job.id
-    take.address, take.route, take.asked_at, take.rung, take.commit = asked.address, asked.route, asked.asked_at, RUNG, True
-    take.length, take.fade, take.beats, take.spare = asked.length, asked.fade, asked.beats, 0
-    take.quant, take.due, take.due_beat, take.again = asked.quant, entry, asked.due_beat, asked.again
-    return take
-
-
-def play(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
-    """Plays a selected candidate: at once, or when its beat is near."""
-    world.remember(take)
-    assert take.due is not None  # selected
-    if take.due_beat is None:
-        yield from enter(world, take, moment, take.due, first_write=True)
-    else:
-        yield from advance(world, take, moment)
+    for take in candidates.brewing.values():
+        yield Abandon(take.job.id)
+        candidates.turn.pop((take.job.deck, take.job.verb), None)
+    candidates.brewing = {}

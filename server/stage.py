@@ -39,7 +39,7 @@ class SteppedWorker:
 
     def __init__(self, runner: Runner, cost: int, rate: int) -> None:
         """cost: frames that a piece takes to make."""
-        self._runner, self._cost, self._rate = runner, cost, rate
+        self.runner, self._cost, self._rate = runner, cost, rate
         self._queue: deque[Job] = deque()
         self._running: tuple[Job, Iterator[WorkerEvent]] | None = None
         self._due = 0
@@ -63,7 +63,7 @@ class SteppedWorker:
         self._frame = frame
         if self._running is None and self._queue:
             job = self._queue.popleft()
-            self._running = (job, self._runner.run(job, lambda: job.id in self._abandoned, lambda share: None))
+            self._running = (job, self.runner.run(job, lambda: job.id in self._abandoned, lambda share: None))
             yield next(self._running[1])  # Running or Failed: the sources are read now
             self._due = frame + self._cost
         if self._running is not None and frame >= self._due:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,15 +36,22 @@ class FakeRunner:
     def __init__(self, segment: Segment, piece: int = PIECE) -> None:
         self._segment, self._piece = segment, piece
         self.fail = ""
+        self.jobs: list[Job] = []
 
     def run(self, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]) -> Iterator[WorkerEvent]:
-        """Pieces of the repeated second."""
+        """Pieces of the repeated second, of every job of a batch."""
+        self.jobs.append(job)
+        for one, seed in ((job.id, job.seed), *job.also):
+            yield from self._one(replace(job, id=one, seed=seed))
+
+    def _one(self, job: Job) -> Iterator[WorkerEvent]:
         if self.fail:
             yield Failed(job.id, self.fail)
             return
         unit: Audio = np.full((2, PERIOD), 0.25, np.float32)
-        if isinstance(job.left, RingPart):
-            unit = self._segment.read(Ring.SOUNDED, job.left.deck - 1, job.left.end, PERIOD)
+        source = job.middle if job.verb == "loop" else job.left
+        if isinstance(source, RingPart):
+            unit = self._segment.read(Ring.SOUNDED, source.deck - 1, source.end, PERIOD)
         yield Running(job.id)
         if isinstance(job.middle, FilePart) and isinstance(job.middle_right, PhrasePart):
             audio = read_region(job.middle.path, job.middle.start, job.middle.frames, RATE)
@@ -53,8 +61,9 @@ class FakeRunner:
         if isinstance(job.middle, FilePart) and isinstance(job.middle_right, FilePart):
             yield from self._crossfade(job, job.middle, job.middle_right)
             return
-        for start in range(0, job.new_frames, self._piece):
-            frames = np.arange(start, min(start + self._piece, job.new_frames)) % PERIOD
+        size = job.new_frames if job.verb == "loop" else self._piece  # all but its bridge is there already
+        for start in range(0, job.new_frames, size):
+            frames = np.arange(start, min(start + size, job.new_frames)) % PERIOD
             yield Piece(job.id, start, unit[:, frames], 0.0, job.steps)
         yield Finished(job.id)
 
