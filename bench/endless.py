@@ -44,7 +44,7 @@ class Course:
     """A figure over a recording, stretch by stretch: its mean, its slope a minute and its range."""
 
     mean: float
-    per_minute: float
+    per_minute: float | None
     least: float
     largest: float
 
@@ -105,11 +105,11 @@ def judged(recording: Recording, bpm: float | None = None) -> dict[str, Any]:
 
 
 def course(values: Sequence[float], every_s: float) -> dict[str, float] | None:
-    """The course of values taken every so many seconds; None under two."""
-    if len(values) < 2:
+    """The course of values taken every so many seconds, without a slope where there is one alone; None without any."""
+    if not values:
         return None
     minutes = np.arange(len(values)) * every_s / 60
-    slope = float(np.polyfit(minutes, values, 1)[0])
+    slope = float(np.polyfit(minutes, values, 1)[0]) if len(values) > 1 else None
     return asdict(Course(float(np.mean(values)), slope, float(min(values)), float(max(values))))
 
 

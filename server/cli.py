@@ -57,7 +57,9 @@ TRAIN: Table = {
 EVALUATE: Table = {
     "continuations": ("compare continuations with what was really played", "segue.train.evaluate"),
     "table": ("every task of the paper's 4.3 in the form of its Table 1, resumable", "segue.train.table"),
-    "ablate": ("vary steps, xi, regime, k or T and judge each as the table does", "segue.train.ablate"),
+    "ablate": ("vary one choice of the method and judge each value as the table does", "segue.train.ablate"),
+    "counts": ("FAD over the number of takes, and without the loudest or noisiest", "segue.train.counts"),
+    "progress": ("FAD over training steps, of a folder of model files", "segue.train.progress"),
     "report": ("turn stored rows into the tables and pictures of a Markdown file", "segue.train.report"),
     "takes": ("write takes of chosen systems to a folder, to be heard or checked", "segue.train.takes"),
     "check": ("find clicks, holes, offsets, clipping, lost sides and stuck frames in takes", "segue.train.check"),

@@ -44,7 +44,8 @@ def test_a_recording_is_judged_by_what_was_put_into_it(tmp_path: Path, capsys: p
 def test_gaps_and_courses_are_counted() -> None:
     takes = [{"start_frame": first, "frames": 100} for first in (0, 200, 100, 350)]
     assert gaps(takes) == 1
-    assert course([1.0], 1.0) is None
+    assert course([], 1.0) is None
+    assert course([1.0], 1.0) == {"mean": 1.0, "per_minute": None, "least": 1.0, "largest": 1.0}
     line = course([1.0, 2.0, 3.0], 30.0)
     assert line is not None
     assert line["per_minute"] == pytest.approx(2.0)

@@ -49,7 +49,11 @@ def test_octaves_are_folded_and_silence_has_no_beat() -> None:
     assert found.departure_percent == pytest.approx(0.5)
     assert found.stretches == 3
     assert beat_of(np.zeros(1000), 86.0) is None
-    assert drift([None, Beat(120, 0.5)], 20) is None
+    one = drift([None, Beat(120, 0.5)], 20, 119)
+    assert one is not None
+    assert one.bpm_per_minute is None
+    assert one.departure_percent == pytest.approx(100 / 119)
+    assert drift([None], 20) is None
 
 
 def test_noise_has_no_beat_to_speak_of() -> None:

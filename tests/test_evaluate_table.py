@@ -13,10 +13,11 @@ import soundfile
 import torch
 
 from segue.engine.guidance import REGIMES
+from segue.engine.samplers import sampler
 from segue.engine.tasks import tasks
 from segue.train import report, store, table
 from segue.train.ablate import STUDIES
-from segue.train.cases import CONTEXT_S, TASKS, WINDOW_S, Stretch, cases, draw, scored_length
+from segue.train.cases import CONTEXT_S, LATE, TASKS, WINDOW_S, Stretch, cases, draw, scored_length
 from segue.train.evaluate import Row
 from segue.train.store import Store, pieces
 from segue.train.systems import CODEC, FADE, FIXED, TRUTH, Way, ways
@@ -221,7 +222,7 @@ def test_a_report_replaces_what_stands_between_its_markers(tmp_path: Path, capsy
     args.study = True
     assert report.run(args) == 0
     assert not picture.exists()  # no excess among these rows
-    assert "| transition | ours transition ddim 4 |  |  |  | 1.00 |" in into.read_text()
+    assert "| transition | ours transition ddim 4 |  | 1.00 |" in into.read_text()
     more = Row("transition", "ours transition ddim 4", "ddim", 4, "FAD_excess", 0.8, None, 3, "yamnet", 0.0, (0.7, 0.95))
     (tmp_path / "live.json").write_text(json.dumps({"rows": [vars(row) for row in [*rows_of_a_transition(), more]]}))
     assert report.run(args) == 0
@@ -234,10 +235,11 @@ def test_a_report_replaces_what_stands_between_its_markers(tmp_path: Path, capsy
 
 def test_every_way_of_every_study_is_allowed_and_named_apart() -> None:
     known = tasks()
-    for name, (_, played) in STUDIES.items():
-        for task, some in played.items():
-            assert task in TASKS
+    for name, study in STUDIES.items():
+        for task, some in study.ways.items():
+            assert task in (*TASKS, LATE)
             assert len({way.name for way in some}) == len(some), name
             for way in some:
                 known[way.task].check(dict(way.parameters))
                 assert way.regime in REGIMES
+                assert callable(sampler(way.sampler))

@@ -21,12 +21,14 @@ SEED = 20231
 QUIET_LUFS = -45.0  # a stretch below this says nothing
 TRIES = 40  # places that are looked at for a clip
 UNCONDITIONAL_S, WINDOW_S, CONTEXT_S, MIDDLE_S, TRANSITION_S = 5.0, 6.0, 2.4, 2.0, 2.5  # 4.3
-TASKS = ("unconditional", "continuation", "infill", "transition")
+TASKS = ("unconditional", "continuation", "infill", "transition", "guidance")
+LATE = "late continuation"  # not of 4.3: the last LATE_S, so that contexts of more lengths fit
+LATE_S = 2.0
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """6 s of a song that are scored and 6 s of it for the reference, `[2, samples]`, which do not overlap."""
+    """A stretch of a song that is scored and one of it for the reference, `[2, samples]`, 6 s as a rule, which do not overlap."""
 
     song: str
     audio: Audio
@@ -38,6 +40,7 @@ class Case:
     """One thing to do. left, right: context, or None. truth: what was really played there `[2, new]`.
 
     middle: what stands there before, a transition's crossfade; under: its two tracks over the new part, without fades.
+    style: what guides where something does: of guidance the stretch itself, of a continuation one of another song.
     """
 
     task: str
@@ -47,6 +50,7 @@ class Case:
     right: Audio | None = None
     middle: Audio | None = None
     under: tuple[Audio, Audio] | None = None
+    style: Audio | None = None
 
     @property
     def new(self) -> int:
@@ -54,7 +58,7 @@ class Case:
         return int(self.truth.shape[1])
 
 
-def draw(folder: Path, count: int, rate: int) -> list[Stretch]:
+def draw(folder: Path, count: int, rate: int, seconds: float = WINDOW_S) -> list[Stretch]:
     """`count` stretches, evenly over the files of a folder, at places drawn by SEED: the same for the same count.
 
     The reference comes from the other half of its file, so it is disjoint in time from all that is scored.
@@ -68,14 +72,16 @@ def draw(folder: Path, count: int, rate: int) -> list[Stretch]:
         wanted = (count * (i + 1)) // len(files) - (count * i) // len(files)
         if wanted:
             audio = np.ascontiguousarray(read_audio(path)[0].T)
-            found += stretches(path.stem, audio, wanted, rate, np.random.default_rng([SEED, i]))
+            found += stretches(path.stem, audio, wanted, rate, np.random.default_rng([SEED, i]), seconds)
         print(f"evaluate: {len(found)} of {count} stretches drawn", file=sys.stderr, flush=True)
     return found
 
 
-def stretches(song: str, audio: Audio, wanted: int, rate: int, rng: np.random.Generator) -> list[Stretch]:
+def stretches(
+    song: str, audio: Audio, wanted: int, rate: int, rng: np.random.Generator, seconds: float = WINDOW_S
+) -> list[Stretch]:
     """Up to `wanted` stretches of a song: scored ones of its first or second half, references of the other."""
-    size, middle, found = round(WINDOW_S * rate), audio.shape[1] // 2, []
+    size, middle, found = round(seconds * rate), audio.shape[1] // 2, []
     parts = [audio[:, :middle], audio[:, middle:]]
     if middle <= size:
         return []
@@ -98,8 +104,8 @@ def _loud(part: Audio, size: int, rate: int, rng: np.random.Generator) -> Audio 
 
 
 def cases(task: str, drawn: Sequence[Stretch], rate: int) -> list[Case]:
-    """The stretches as cases of a task. Raises ValueError for another task."""
-    if task not in TASKS:
+    """The stretches as cases of a task; of longer ones more is given and more is new. Raises ValueError for another task."""
+    if task not in (*TASKS, LATE):
         raise ValueError(f"evaluate: got task {task!r}; one of {', '.join(TASKS)}")
     return [_case(task, one, other, rate) for one, other in zip(drawn, _partners(drawn), strict=True)]
 
@@ -116,11 +122,11 @@ def _partners(drawn: Sequence[Stretch]) -> list[Stretch]:
 
 def _case(task: str, one: Stretch, other: Stretch, rate: int) -> Case:
     audio = one.audio
-    if task == "unconditional":
-        return Case(task, one.song, audio[:, : round(UNCONDITIONAL_S * rate)])
-    if task == "continuation":
-        context = round(CONTEXT_S * rate)
-        return Case(task, one.song, audio[:, context:], left=audio[:, :context])
+    if task in ("unconditional", "guidance"):
+        return Case(task, one.song, audio[:, : round(UNCONDITIONAL_S * rate)], style=audio if task == "guidance" else None)
+    if task in ("continuation", LATE):
+        context = audio.shape[1] - scored_length(task, rate, audio.shape[1] / rate)
+        return Case(task, one.song, audio[:, context:], left=audio[:, :context], style=other.audio)
     if task == "infill":
         start = round(CONTEXT_S * rate)  # not the very middle: the engine asks for as much context as a continuation has
         end = start + round(MIDDLE_S * rate)
@@ -132,9 +138,9 @@ def _case(task: str, one: Stretch, other: Stretch, rate: int) -> Case:
     return Case(task, one.song, under[0], audio[:, :start], other.audio[:, end:], crossfade(*under), under)
 
 
-def scored_length(task: str, rate: int) -> int:
-    """Samples of new audio in a case, and so of a reference clip."""
+def scored_length(task: str, rate: int, seconds: float = WINDOW_S) -> int:
+    """Samples of new audio in a case of a stretch of so many seconds, and so of a reference clip."""
     if task == "continuation":
-        return round(WINDOW_S * rate) - round(CONTEXT_S * rate)
-    seconds = {"unconditional": UNCONDITIONAL_S, "infill": MIDDLE_S, "transition": TRANSITION_S}
-    return round(seconds[task] * rate)
+        return round(seconds * rate) - round(CONTEXT_S / WINDOW_S * seconds * rate)
+    new = {"infill": MIDDLE_S, "transition": TRANSITION_S, LATE: LATE_S}
+    return round(new.get(task, UNCONDITIONAL_S) * rate)

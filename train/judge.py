@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,19 @@ import torch
 
 from segue.engine.checkpoint import load
 from segue.engine.engine import Engine
-from segue.engine.measure import loudness_step_lu, mel_distance, step_over_material
-from segue.train.cases import Case, Stretch, cases, draw, scored_length
+from segue.engine.measure import loudness, loudness_step_lu, mel_distance, step_over_material
+from segue.train.cases import WINDOW_S, Case, Stretch, cases, draw, scored_length
 from segue.train.data import RATE
+from segue.train.metrics.divergence import kld
 from segue.train.metrics.ears import Audio, Embedder, embedder_of, hear
 from segue.train.metrics.seams import beat_offset, flux_z, phase_coherence
-from segue.train.metrics.spectral import band_distances, over_time
+from segue.train.metrics.spectral import band_distances, flatness, over_time
 from segue.train.store import Arrays, Piece, Store
 from segue.train.systems import FIXED, Player, Way
 
 REFERENCE = "reference"
 STRETCHES = "stretches.npy"
+MEASURES = 2  # of what is stored of each take; a folder of another is refused
 SEEDS = 1000  # seeds of one system: clip i has SEEDS + i
 SEAM_METRICS = ("loudness_step_lu", "step_over_material", "flux_z", "phase_coherence", "beat_offset")
 STEADY_S = 2.0  # on each side of a join, where its beats are looked for
@@ -30,18 +32,23 @@ STEADY_S = 2.0  # on each side of a join, where its beats are looked for
 
 @dataclass(frozen=True)
 class Plan:
-    """What an evaluation consists of. played: the model's ways for each task; the fixed systems come by themselves."""
+    """What an evaluation consists of. played: the model's ways for each task; the fixed systems come by themselves.
+
+    seconds: of the stretches that are played and of those in the reference.
+    """
 
     model: str
     data: Path
     embedder: str
     clips: int
     played: tuple[tuple[str, tuple[Way, ...]], ...]
+    seconds: float = WINDOW_S
 
     @property
     def identity(self) -> dict[str, Any]:
         """What must be the same for two runs to share a folder; further ways may join later."""
-        return {"model": self.model, "embedder": self.embedder, "clips": self.clips}
+        whole = {"model": self.model, "embedder": self.embedder, "clips": self.clips, "measures": MEASURES}
+        return whole if self.seconds == WINDOW_S else whole | {"seconds": self.seconds}
 
     def systems(self, task: str) -> list[str]:
         """Every system that plays a task, the reference first."""
@@ -61,13 +68,15 @@ class Judge:
         self._players: dict[str, Player] = {name: play for fixed in FIXED.values() for name, play in fixed.items()}
         self._players |= {way.name: way.play for _, played in plan.played for way in played}
         self._drawn = stored_stretches(plan, store)
+        self._ways = {way.name: way for _, played in plan.played for way in played}
+        self._engines: dict[tuple[str, float | None], Engine] = {("", None): self.engine}
         self._cases: dict[str, list[Case]] = {}
 
     def judge(self, piece: Piece) -> None:
         """Plays and measures a piece, and stores what was found."""
         rate = self.engine.sample_rate
         if piece.system == REFERENCE:
-            length = scored_length(piece.task, rate)
+            length = scored_length(piece.task, rate, self.plan.seconds)
             heard = hear(self.embedder, [one.reference[:, :length] for one in self._drawn[piece.first : piece.last]], rate)
             self.store.put(piece, {"e": heard.e.astype(np.float16), "p": heard.p.astype(np.float32)})
             return
@@ -76,17 +85,32 @@ class Judge:
         given, made, seconds = self._cases[piece.task][piece.first : piece.last], [], []
         for i, case in enumerate(given, start=piece.first):
             begun = time.perf_counter()
-            made.append(self._players[piece.system](self.engine, case, SEEDS + i))
+            made.append(self._players[piece.system](self._engine_of(piece.system), case, SEEDS + i))
             seconds.append(time.perf_counter() - begun)
         heard = hear(self.embedder, made, rate)
         arrays: Arrays = {"e": heard.e.astype(np.float16), "p": heard.p.astype(np.float32), "seconds": np.array(seconds)}
+        way = self._ways.get(piece.system)
+        if way and way.task in ("style", "classify"):
+            wanted = hear(self.embedder, [case.style for case in given if case.style is not None], rate)
+            arrays["KLD_style"] = kld(wanted.p, heard.p)
         rows = [measures(case, take, rate) for case, take in zip(given, made, strict=True)]
         self.store.put(piece, arrays | {key: np.array([row[key] for row in rows]) for key in rows[0]})
 
+    def _engine_of(self, system: str) -> Engine:
+        """The engine that a system plays on: the judged model's, but of a way with a model or a window of its own."""
+        way = self._ways.get(system)
+        key = (way.model, way.window_s) if way else ("", None)
+        if key not in self._engines:
+            model = load(key[0]) if key[0] else self.engine.model
+            spec = model.spec if key[1] is None else replace(model.spec, window_s=key[1])
+            self._engines[key] = Engine(replace(model, spec=spec))
+        return self._engines[key]
+
 
 def measures(case: Case, take: Audio, rate: int) -> dict[str, Any]:
-    """Every figure of one take by itself: MR, band distances, distance from the first track over time, and its joins' means."""
-    found: dict[str, Any] = {"MR": mel_distance(take, case.truth, rate)}
+    """Every figure of one take by itself: MR, loudness, noisiness, band distances, distance from the first track over time, and
+    its joins' means."""
+    found: dict[str, Any] = {"MR": mel_distance(take, case.truth, rate), "lufs": loudness(take, rate), "flatness": flatness(take)}
     found["bands"] = list(band_distances(take, case.truth, rate).values())
     if case.task == "transition":
         found["curve"] = over_time(take, case.truth, rate)
@@ -120,7 +144,7 @@ def stored_stretches(plan: Plan, store: Store) -> list[Stretch]:
     """The clips of a plan: drawn once, then read from the store by every process."""
     file, names = store.folder / STRETCHES, store.folder / "songs.txt"
     if not file.is_file():
-        drawn = draw(plan.data / "eval", plan.clips, RATE)
+        drawn = draw(plan.data / "eval", plan.clips, RATE, plan.seconds)
         names.write_text("\n".join(one.song for one in drawn), encoding="utf-8")
         part = store.folder / "stretches.part.npy"
         np.save(part, np.stack([np.stack([one.audio, one.reference]) for one in drawn]))

@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from segue.train.evaluate import Row
 from segue.train.systems import TRUTH
 
 BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
-REGENERATIONS = ("ours regenerate", "ours renoise")
-PLACES = {"FAD": 2, "KLD": 2, "MR": 2, "realism": 2}
 SEAMS = ("loudness_step_lu", "step_over_material", "flux_z", "phase_coherence", "beat_offset")
 BANDS = ("mid 0-250 Hz", "mid 1000-4000 Hz", "mid 8000-16000 Hz", "side 250-1000 Hz", "side 8000-16000 Hz")
 
 Found = Mapping[tuple[str, str, str], Row]
+Shown: TypeAlias = tuple[Callable[[Sequence[Row]], str], Callable[[Sequence[Row], Path], bool], str]
+PICTURES = {"table": "transitions"}  # parts whose picture has a name of its own
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -41,14 +41,16 @@ def table_1(found: Found, systems: Sequence[str]) -> str:
     """The form of Table 1, Levy et al. 2023; for ours infill says infill / regeneration (Table 2) / as 4.3 words it."""
     columns = [("unconditional", "FAD"), ("unconditional", "KLD")]
     columns += [(task, metric) for task in ("infill", "continuation") for metric in ("FAD", "KLD", "MR")]
-    columns += [("transition", "realism")]
-    names = {"infill": "infill/regen.", "unconditional": "uncond."}
+    columns += [("transition", "realism"), ("guidance", "FAD"), ("guidance", "KLD_paired")]
+    names = {"infill": "infill/regen.", "unconditional": "uncond.", "guidance": "emb./cl. guidance"}
     heads = [f"{names.get(task, task)} {metric} {'↑' if metric == 'realism' else '↓'}" for task, metric in columns]
     lines = [_line(["system", *heads]), _line(["---"] * (len(heads) + 1))]
     for name, members in _grouped(systems).items():
         cells = [_cells(found, members, task, metric) for task, metric in columns]
         if any(cell != "" for cell in cells):
             lines.append(_line([name, *cells]))
+    if not any(name.startswith("cqt") for name in systems):
+        lines.append(_line(["CQT model (not trained)", *([""] * len(columns))]))
     return "\n".join(lines)
 
 
@@ -57,7 +59,8 @@ def _grouped(systems: Sequence[str]) -> dict[str, list[str]]:
     rows: dict[str, list[str]] = {}
     for system in systems:
         words = system.split()
-        name = f"**ours, {' '.join(words[2:])}**" if words[0] == "ours" and "," not in system else system
+        plays = (words[0] == "ours" or words[0].endswith(":")) and "," not in system
+        name = f"**{words[0].rstrip(':')}, {' '.join(words[2:])}**" if plays else system
         rows.setdefault(name, []).append(system)
     return rows
 
@@ -68,7 +71,7 @@ def _cells(found: Found, systems: Sequence[str], task: str, metric: str) -> str:
         row = found.get((task, system, metric))
         if row and row.value is not None:
             spread = f" ± {row.spread:.2f}" if metric == "realism" and row.spread is not None else ""
-            values.append(f"{row.value:.{PLACES[metric]}f}{spread}")
+            values.append(f"{row.value:.2f}{spread}")
     return " / ".join(values)
 
 
@@ -116,13 +119,14 @@ def _plain(found: Found, systems: Sequence[str], metrics: Sequence[str], tasks: 
 
 def study(rows: Sequence[Row]) -> str:
     """The ways of an ablation, one a line, with the figures that tell them apart, and the bounds below."""
-    metrics = ("FAD", "KLD", "MR", "flux_z", "beat_offset")
+    metrics = ["FAD", "KLD", "KLD_style", "MR", "flux_z", "beat_offset"]
     found: Found = {(row.task, row.system, row.metric): row for row in rows}
+    metrics = [metric for metric in metrics if any(row.metric == metric for row in rows)]
     lines = [_line(["task", "system", "excess, 95 %", *metrics]), _line(["---"] * (len(metrics) + 3))]
     names = list(dict.fromkeys((row.task, row.system) for row in rows if row.metric == "MR"))
     for task, system in sorted(names, key=lambda name: (name[0], not name[1].startswith("ours"))):
         values = [found.get((task, system, metric)) for metric in metrics]
-        cells = ["" if row is None or row.value is None else f"{row.value:.2f}" for row in values]
+        cells = ["" if row is None or row.value is None else _between(row) for row in values]
         lines.append(_line([task, system, _between(found.get((task, system, "FAD_excess"))), *cells]))
     return "\n".join(lines)
 
@@ -150,6 +154,19 @@ def figure_study(rows: Sequence[Row], file: Path) -> bool:
             axes.invert_yaxis()
     figure.savefig(file, dpi=110, metadata={"Software": None})
     return True
+
+
+def into(rows: Sequence[Row], document: Path | None, name: str) -> str:
+    """The rows as Markdown: those of the table as Table 1, others as a study; into a document's part of that name, with their
+    picture beside it, where there is one."""
+    text, draw, words = shown_as(name)
+    found = text(rows)
+    if document:
+        picture = document.with_name(f"{PICTURES.get(name, name)}.png")
+        shown = f"\n\n![{words}]({picture.name})" if draw(rows, picture) else ""
+        whole = document.read_text(encoding="utf-8") if document.is_file() else ""
+        document.write_text(placed(whole, name, found + shown), encoding="utf-8")
+    return found
 
 
 def told(rows: Sequence[Row]) -> str:
@@ -202,6 +219,18 @@ def figure_1(rows: Sequence[Row], file: Path) -> bool:
     return True
 
 
+def shown_as(name: str) -> Shown:
+    """How the rows of that name are written and drawn, and what their picture shows."""
+    from segue.train import counts, progress
+
+    known: dict[str, Shown] = {
+        "table": (tables, figure_1, "distance from the first track over a transition"),
+        "counts": (counts.table, counts.figure, "FAD over the number of takes"),
+        "progress": (progress.table, progress.figure, "FAD over training steps"),
+    }
+    return known.get(name, (study, figure_study, "what was varied, and what came of it"))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate report`."""
     parser.add_argument("rows", type=Path, help="rows that `segue evaluate table` or `ablate` wrote with --out")
@@ -215,18 +244,15 @@ def run(args: Any) -> int:
     """`segue evaluate report`: 0, or 2 with one line for a file without rows."""
     try:
         rows = read_rows(args.rows)
-        document = args.into.read_text(encoding="utf-8") if args.into.is_file() else ""
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    text, draw, words = (
-        (study(rows), figure_study, "what was varied, and what came of it")
-        if args.study
-        else (tables(rows), figure_1, "distance from the first track over a transition")
-    )
+    text, draw, words = shown_as("" if args.study else "table")
+    found = text(rows)
     if args.picture and draw(rows, args.picture):
-        text += f"\n\n![{words}]({args.picture.name})"
-    args.into.write_text(placed(document, args.name or args.rows.stem, text), encoding="utf-8")
+        found += f"\n\n![{words}]({args.picture.name})"
+    document = args.into.read_text(encoding="utf-8") if args.into.is_file() else ""
+    args.into.write_text(placed(document, args.name or args.rows.stem, found), encoding="utf-8")
     if args.json:
         print(json.dumps({"rows": len(rows), "into": str(args.into)}))
     return 0

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from segue.engine.compose import encode, gain_to
 from segue.engine.engine import Engine
 from segue.engine.request import Request
 from segue.engine.shapes import constant_power
 from segue.train import baselines
-from segue.train.cases import Audio, Case
+from segue.train.cases import LATE, Audio, Case
 from segue.train.playing import reconstruct
 
 Player: TypeAlias = Callable[[Engine, Case, int], Audio]
@@ -22,7 +26,11 @@ TRUTH, CODEC, FADE = "real data", "codec", "constant-power crossfade"
 
 @dataclass(frozen=True)
 class Way:
-    """One way in which the model plays. task: a name in engine/tasks; parameters: of that task, as (name, value)."""
+    """One way in which a model plays. task: a name in engine/tasks; parameters: of that task, as (name, value).
+
+    context_s: how much of the left context it hears, None for all. window_s: the model's window, None for the one that it was
+    trained on. model: a model file in place of the one that is judged, in whose name it then plays.
+    """
 
     task: str
     steps: int = 4
@@ -30,6 +38,9 @@ class Way:
     regime: str = "clean"
     xi: float | None = None
     parameters: tuple[tuple[str, float], ...] = ()
+    context_s: float | None = None
+    window_s: float | None = None
+    model: str = ""
 
     @property
     def name(self) -> str:
@@ -37,29 +48,51 @@ class Way:
         told = [f"{key} {value:g}" for key, value in self.parameters]
         told += [] if self.regime == "clean" else [self.regime]
         told += [] if self.xi is None else [f"xi {self.xi:g}"]
-        return ", ".join([f"ours {self.task} {self.sampler} {self.steps}", *told])
+        told += [] if self.context_s is None else [f"context {self.context_s:g} s"]
+        told += [] if self.window_s is None else [f"window {self.window_s:g} s"]
+        who = f"{Path(self.model).stem}:" if self.model else "ours"
+        return ", ".join([f"{who} {self.task} {self.sampler} {self.steps}", *told])
 
     def play(self, engine: Engine, case: Case, seed: int) -> Audio:
-        """The new part `[2, new]`."""
+        """The new part `[2, new]`, by the engine of its model."""
+        left, rate = case.left, engine.sample_rate
+        if left is not None and self.context_s is not None:
+            left = left[:, -round(self.context_s * rate) :]
         needs_middle = self.task in ("regenerate", "renoise", "transition")
         middle, over = (case.under or (case.middle, None)) if needs_middle else (None, None)
         request = Request(
-            self.task, case.new, case.left, middle, over if self.task == "transition" else None, case.right,
+            self.task, case.new, left, middle, over if self.task == "transition" else None, case.right,
+            style=case.style if self.task == "style" else None,
+            classes=classes_of(engine, case) if self.task == "classify" else None,
             steps=self.steps, seed=seed, sampler=self.sampler, regime=self.regime, xi=self.xi,
             parameters=dict(self.parameters),
         )  # fmt: skip
         return engine.take(request)
 
 
-def ways(task: str, steps: int, sampler: str) -> tuple[Way, ...]:
-    """The model's ways to play a task of Table 1: infill's cases are also regenerated, by Table 2 and as 4.3 words it."""
+def classes_of(engine: Engine, case: Case) -> NDArray[np.float32]:
+    """`[1, m]`: what the guide's classifier hears in the case's style, the y of Table 2. Raises ValueError without one."""
+    if engine.guide.classifier is None or case.style is None:
+        raise ValueError(f"evaluate: the guide {engine.guide.name} has no classifier; leave classify out")
+    codec, style = engine.model.codec, case.style[:, : round(engine.window_s * engine.sample_rate)]
+    gain = gain_to(engine.model.spec.reference_lufs, [style], codec.rate)
+    with torch.no_grad():
+        return np.asarray(engine.guide.classifier(encode(codec, style * np.float32(gain))), np.float32)
+
+
+def ways(task: str, steps: int, sampler: str, model: str = "", classifier: bool = True) -> tuple[Way, ...]:
+    """A model's ways to play a task of Table 1: infill's cases are also regenerated, by Table 2 and as 4.3 words it.
+
+    classifier: whether the model's guide has one, which classifier guidance needs.
+    """
     played = {
         "unconditional": ("generate",),
         "continuation": ("continuation",),
         "infill": ("infill", "regenerate", "renoise"),
         "transition": ("transition",),
+        "guidance": ("style", "classify") if classifier else ("style",),
     }
-    return tuple(Way(name, steps, sampler) for name in played[task])
+    return tuple(Way(name, steps, sampler, model=model) for name in played[task])
 
 
 def silence(engine: Engine, case: Case, seed: int) -> Audio:
@@ -128,6 +161,8 @@ FIXED: Mapping[str, Mapping[str, Player]] = {
         CODEC: codec,
         TRUTH: truth,
     },
+    "guidance": {"silence": silence, CODEC: codec, TRUTH: truth},
+    LATE: {"silence": silence, "repeat-last": repeat_last, CODEC: codec, TRUTH: truth},
     "transition": {
         "silence": silence,
         "repeat-last": repeat_last,

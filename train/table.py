@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from segue.engine.checkpoint import CheckpointError
-from segue.train.cases import TASKS
+from segue.engine.checkpoint import CheckpointError, load
+from segue.engine.models.guide import guide as find_guide
+from segue.train.bootstrap import interval
+from segue.train.cases import TASKS, WINDOW_S
 from segue.train.evaluate import Row
 from segue.train.judge import REFERENCE, SEAM_METRICS, Plan, start, stored_stretches, work
 from segue.train.metrics.divergence import kld, kld_of_sets
@@ -29,14 +31,14 @@ CLIPS = 36
 EACH = 6  # clips a piece
 LEAST_REALISM = 1e-3
 
+Rows: TypeAlias = Callable[[Plan, str, Mapping[str, Arrays]], list[Row]]
+
 
 def complete(plan: Plan, folder: Path, processes: int) -> dict[str, dict[str, Arrays]]:
     """All results of a plan, by task and system: what the folder lacks is made first."""
     store = Store(folder, plan.identity)
     count = len(stored_stretches(plan, store))
-    work_of = {
-        (task, system): pieces(task, system, count, EACH) for task, _ in plan.played for system in plan.systems(task)
-    }
+    work_of = {(task, system): pieces(task, system, count, EACH) for task, _ in plan.played for system in plan.systems(task)}
     todo = [piece for parts in work_of.values() for piece in parts if not store.has(piece)]
     carry_out(todo, work, start, (plan, folder), processes)
     found: dict[str, dict[str, Arrays]] = {task: {} for task, _ in plan.played}
@@ -69,13 +71,22 @@ def rows_of(plan: Plan, task: str, results: Mapping[str, Arrays]) -> list[Row]:
         add(system, "FAD_excess", value, interval=(low, high) if np.isfinite(low) else None, floor=0.0)
         add(system, "KLD", kld_of_sets(reference["p"], made["p"]), floor=floor_kld)
         each = kld(truth["p"].astype(np.float64), made["p"].astype(np.float64))
-        add(system, "KLD_paired", each.mean(), float(each.std()), floor=0.0)
+        add(system, "KLD_paired", each.mean(), float(each.std()), floor=0.0, interval=interval(each))
+        if "KLD_style" in made:
+            add(
+                system,
+                "KLD_style",
+                made["KLD_style"].mean(),
+                float(made["KLD_style"].std()),
+                interval=interval(made["KLD_style"]),
+            )
         add(system, "precision", precision(reference["e"].mean(1), made["e"].astype(np.float32).mean(1)))
         for metric in ("MR", *SEAM_METRICS):
             known = made[metric][np.isfinite(made[metric])]
             if len(known):
                 true = truth[metric][np.isfinite(truth[metric])]
-                add(system, metric, known.mean(), float(known.std()), floor=float(true.mean()) if len(true) else None)
+                least = float(true.mean()) if len(true) else None
+                add(system, metric, known.mean(), float(known.std()), floor=least, interval=interval(known))
         names = [f"{low}-{high}" for low, high in pairwise(BANDS_HZ)]
         for i, name in enumerate(f"{side} {band} Hz" for side in ("mid", "side") for band in names):
             add(system, f"dB {name}", made["bands"][:, i].mean(), float(made["bands"][:, i].std()))
@@ -84,7 +95,7 @@ def rows_of(plan: Plan, task: str, results: Mapping[str, Arrays]) -> list[Row]:
     return rows
 
 
-BY_EMBEDDER = {"FAD", "FAD_infinity", "FAD_excess", "FAD_halves", "KLD", "KLD_paired", "precision", "realism"}
+BY_EMBEDDER = {"FAD", "FAD_infinity", "FAD_excess", "FAD_halves", "KLD", "KLD_paired", "KLD_style", "precision", "realism"}
 
 
 def _transition(add: Any, system: str, results: Mapping[str, Arrays]) -> None:
@@ -103,9 +114,9 @@ def _flat(arrays: Arrays) -> Any:
     return arrays["e"].astype(np.float64).reshape(-1, arrays["e"].shape[-1])
 
 
-def plan_of(args: Any, played: Sequence[tuple[str, tuple[Way, ...]]]) -> Plan:
+def plan_of(args: Any, played: Sequence[tuple[str, tuple[Way, ...]]], seconds: float = WINDOW_S) -> Plan:
     """What the options ask for."""
-    return Plan(args.model, args.data or data_folder(), args.embedder, args.clips, tuple(played))
+    return Plan(args.model, args.data or data_folder(), args.embedder, args.clips, tuple(played), seconds)
 
 
 def add_common(parser: argparse.ArgumentParser, clips: int = CLIPS) -> None:
@@ -117,6 +128,7 @@ def add_common(parser: argparse.ArgumentParser, clips: int = CLIPS) -> None:
     parser.add_argument("--store", type=Path, required=True, help="folder that keeps results; a run goes on where one stopped")
     parser.add_argument("--processes", type=int, default=1, help="how many at once, of one thread each")
     parser.add_argument("--out", type=Path, default=None, help="file to write the rows to, as JSON")
+    parser.add_argument("--into", type=Path, default=None, help="Markdown file that gets the table, with a picture beside it")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,30 +137,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS, help="which tasks of 4.3")
     parser.add_argument("--steps", type=int, default=4, help="sampler steps")
     parser.add_argument("--sampler", default="ddim", choices=["ddim", "ddpm"], help="Algorithm 2 or 1")
+    parser.add_argument("--beside", nargs="*", default=[], help="further model files, such as a CQT model's, that play the same")
 
 
 def run(args: Any) -> int:
     """`segue evaluate table`: 0, or 2 with one line where model, data or folder are amiss."""
-    return finish(args, [(task, ways(task, args.steps, args.sampler)) for task in args.tasks])
+    try:
+        found = [("", load(args.model)), *((name, load(name)) for name in args.beside)]
+        guided = {name: find_guide("", model).classifier is not None for name, model in found}
+    except (CheckpointError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    played = [
+        (task, tuple(way for name in guided for way in ways(task, args.steps, args.sampler, name, guided[name])))
+        for task in args.tasks
+    ]
+    return finish(args, played, name="table")
 
 
-def finish(args: Any, played: Sequence[tuple[str, tuple[Way, ...]]]) -> int:
-    """Makes what is missing, then prints and writes the rows."""
-    plan = plan_of(args, played)
+def finish(
+    args: Any,
+    played: Sequence[tuple[str, tuple[Way, ...]]],
+    seconds: float = WINDOW_S,
+    name: str = "",
+    rows_from: Rows | None = None,
+) -> int:
+    """Makes what is missing, then prints and writes the rows; into a document as its part of that name.
+
+    rows_from: the rows of a task out of its results; the table's own without.
+    """
+    from segue.train.report import into
+
+    plan = plan_of(args, played, seconds)
     try:
         results = complete(plan, args.store, args.processes)
     except (CheckpointError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    rows = [row for task, made in results.items() for row in rows_of(plan, task, made)]
+    rows = [row for task, made in results.items() for row in (rows_from or rows_of)(plan, task, made)]
     text = json.dumps({"model": plan.model, "clips": plan.clips, "rows": [asdict(row) for row in rows]}, allow_nan=False)
     if args.out:
         args.out.write_text(text + "\n", encoding="utf-8")
-    if args.json:
-        print(text)
-    else:
-        from segue.train.report import tables
-
-        print(tables(rows))
+    told = into(rows, args.into, name)
+    print(text if args.json else told)
     return 0
-

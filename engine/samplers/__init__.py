@@ -1,14 +1,15 @@
-"""The samplers, by name, all of one signature."""
+"""The samplers, by name, all of one signature; and, to be compared with them, the same with a choice of the paper taken back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from segue.engine.guidance import Consistency, Guidance
+from segue.engine.guidance import Consistency, Guidance, leave, on_x_t
 from segue.engine.problem import Problem
 from segue.engine.protocols import Denoiser
 
@@ -16,6 +17,8 @@ from segue.engine.protocols import Denoiser
 OnStep: TypeAlias = Callable[[int, Tensor], None]
 
 NAMES = ("ddim", "ddpm")
+# What a name may be marked with: NAME+x_t takes the gradient on A(x_t), not on A(x_0_hat); NAME+free takes no consistency step
+MARKS: Mapping[str, Mapping[str, Any]] = {"x_t": {"guidance": on_x_t}, "free": {"consistency": leave}}
 
 
 class Sampler(Protocol):
@@ -37,11 +40,13 @@ class Sampler(Protocol):
 
 
 def sampler(name: str) -> Sampler:
-    """The sampler of that name. Raises ValueError for another."""
+    """The sampler of that name, or of that name with MARKS. Raises ValueError for another."""
     from segue.engine.samplers.ddim import ddim
     from segue.engine.samplers.ddpm import ddpm
 
     table: dict[str, Sampler] = {"ddim": ddim, "ddpm": ddpm}
-    if name not in table:
+    base, *marks = name.split("+")
+    if base not in table or len(set(marks)) != len(marks) or not set(marks) <= MARKS.keys():
         raise ValueError(f"sampler: got {name!r}; one of {', '.join(NAMES)}")
-    return table[name]
+    options = {key: value for mark in marks for key, value in MARKS[mark].items()}
+    return partial(table[base], **options) if options else table[base]

@@ -39,7 +39,7 @@ class Drift:
     """
 
     bpm: float
-    bpm_per_minute: float
+    bpm_per_minute: float | None
     departure_percent: float
     held: float
     share: float
@@ -72,16 +72,19 @@ def explained(centred: Values, frequency: float) -> float:
 
 
 def drift(found: Sequence[Beat | None], every_s: float, bpm: float | None = None) -> Drift | None:
-    """How tempi of consecutive stretches move away from the first, or from `bpm`; octaves are folded. None under two."""
+    """How tempi of consecutive stretches move away from the first, or from `bpm`; octaves are folded.
+
+    None without a beat anywhere; one stretch has no slope.
+    """
     minutes = np.array([i * every_s / 60 for i, beat in enumerate(found) if beat])
     known = [beat for beat in found if beat]
-    if len(known) < 2:
+    if not known:
         return None
     first = bpm or known[0].bpm
     tempi = np.array([beat.bpm for beat in known])
     folded = tempi * 2.0 ** -np.round(np.log2(tempi / first))
     departure = 100 * np.abs(folded / first - 1)
-    slope = float(np.polyfit(minutes, folded, 1)[0])
+    slope = float(np.polyfit(minutes, folded, 1)[0]) if len(known) > 1 else None
     held = float((departure <= HELD_PERCENT).mean())
     return Drift(first, slope, float(departure.max()), held, float(np.mean([beat.share for beat in known])), len(known))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from segue.engine.measure import log_mel
+from segue.engine.measure import log_mel, long_term_spectrum
 
 Audio: TypeAlias = NDArray[Any]
 Values: TypeAlias = NDArray[np.floating[Any]]
@@ -57,3 +57,9 @@ def roughness(curve: Values) -> float:
     """
     straight = np.linspace(curve[0], curve[-1], len(curve))
     return float(np.abs(curve - straight).mean() / max(abs(curve[-1] - curve[0]), LEAST))
+
+
+def flatness(audio: Audio) -> float:
+    """Spectral flatness of the mono sum, 0 for tones to about 1 for white noise: geometric over arithmetic mean of the power."""
+    power = long_term_spectrum(np.asarray(audio, np.float64).mean(axis=0, keepdims=True))[0] + 1e-15
+    return float(np.exp(np.log(power).mean()) / power.mean())
