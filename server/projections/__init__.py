@@ -27,5 +27,6 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "clients/openstagecontrol/segue.json": _made("openstage", "session"),
     "docs/CHEATSHEET.md": _made("cheatsheet", "page"),
     "clients/max/segue.maxpat": _made("max", "patch"),
+    "clients/max/segue.maxhelp": _made("max_help", "patch"),
     "clients/ableton/segue.amxd": _made("max", "device"),
 }
