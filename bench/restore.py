@@ -25,6 +25,7 @@ from segue.engine.damage import KINDS, Clip, Damage, Gaps, LowPass
 from segue.engine.models.spec import Model
 from segue.engine.restoration import Repair, Restorer
 from segue.engine.seam import carried_on
+from segue.server.restore import PULL, START
 from segue.train.bootstrap import interval
 from segue.train.evaluate import draw_clips
 from segue.train.yamnet import data_folder
@@ -169,8 +170,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=18)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each clip")
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--T", type=float, nargs="+", default=[0.7], help="levels to start from")
-    parser.add_argument("--weights", type=float, nargs="+", default=[1.0], help="of the measurement's loss; 0 is unguided")
+    parser.add_argument(
+        "--T", type=float, nargs="+", default=None, help="levels to start from; those of `segue restore` without it"
+    )
+    parser.add_argument(
+        "--weights", type=float, nargs="+", default=None, help="of the measurement's loss, likewise; 0 is unguided"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -186,8 +191,8 @@ def run(args: Any) -> int:
         return 2
     made: list[Row] = []
     for kind in args.kinds:
-        for T in args.T:
-            for weight in args.weights if kind != "gaps" else [0.0]:
+        for T in args.T or [START[kind]]:
+            for weight in args.weights or [PULL[kind]]:
                 repair = Repair(LowPass(CUTOFF, model.rate), T=T, weight=weight, steps=args.steps)
                 for row in rows(kind, repair, list(played(model, kind, [clip.audio for clip in drawn], repair))):
                     made.append(row)

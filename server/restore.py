@@ -27,8 +27,8 @@ KINDS = ("lowpass", "declip", "gaps")
 CHUNK = 1 << 18  # samples looked at at once
 SHORTEST_GAP_S = 0.005  # of digital silence on both sides, inside the recording
 # Where each kind starts (T) and how hard it is held to what is left, by measurement (docs/LOG.md)
-START = {"lowpass": 0.5, "declip": 0.3, "gaps": 1.0}
-PULL = {"lowpass": 1.0, "declip": 0.0, "gaps": 0.0}
+START = {"lowpass": 1.0, "declip": 0.3, "gaps": 1.0}
+PULL = {"lowpass": 0.0, "declip": 0.0, "gaps": 0.0}
 
 
 class RestoreError(ValueError):

@@ -90,6 +90,19 @@ def test_clipped_peaks_come_back() -> None:
     assert error(A.mend(y, y)) < 0.3 * error(y)
 
 
+def test_made_treble_sounds_when_the_recording_does() -> None:
+    """Notes that come and go under the cut-off, and an even hiss as what was made."""
+    time = np.arange(2 * RATE) / RATE
+    on = (time % 0.5 < 0.25).astype(np.float32)
+    y = (0.2 * np.sin(2 * np.pi * 3000 * time) * on * np.ones((2, 1))).astype(np.float32)
+    hiss = (0.1 * np.random.default_rng(0).standard_normal(y.shape)).astype(np.float32)
+    A = LowPass(4000.0, RATE)
+    made = A.mend(y, hiss) - y
+    inside = np.roll(on, 1000) * np.roll(on, -1000) > 0  # away from the edges of notes
+    outside = np.roll(on, 1000) + np.roll(on, -1000) == 0
+    assert np.square(made[:, inside]).mean() > 10 * np.square(made[:, outside]).mean()
+
+
 def test_a_bass_goes_on_through_a_gap_that_only_noise_was_made_for() -> None:
     """Tones under 2.2 kHz come back as they were; one above them is what was generated."""
     time = np.arange(2 * RATE) / RATE
