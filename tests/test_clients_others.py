@@ -187,6 +187,37 @@ def test_the_touchosc_layout_sends_what_the_table_takes() -> None:
     assert {f"/segue/deck/{n}/{name}" for n in (1, 2) for name in ("continue", "stop", "gain", "k")} | {"/segue/panic"} <= sent
 
 
+def test_touchosc_controls_lie_where_the_format_has_them() -> None:
+    """A node stands in the root or among somebody's children, nowhere else, and holds the parts of its kind in their order."""
+    root = xml.fromstring(zlib.decompress((CLIENTS / "touchosc" / "segue.tosc").read_bytes()))
+    parents = {inside: outside for outside in root.iter() for inside in outside}
+    for node in root.iter("node"):
+        assert parents[node].tag in ("lexml", "children")
+        parts = [part.tag for part in node]
+        assert parts == [part for part in ("properties", "values", "messages", "children") if part in parts]
+        assert node.attrib["type"] in ("GROUP", "BUTTON", "FADER", "LABEL", "TEXT")
+        for listed in node.iterfind("properties/property"):
+            assert listed.attrib["type"] in "bcfirs"
+            assert [part.tag for part in listed] == ["key", "value"]
+        for osc in node.iterfind("messages/osc"):
+            variable = osc.findtext("triggers/trigger/var")
+            assert variable in [value.findtext("key") for value in node.iterfind("values/value")]
+            assert (osc.findtext("connections"), osc.findtext("feedback")) == ("00001", "0")
+
+
+def test_another_program_reads_the_touchosc_layout_and_finds_no_fault() -> None:
+    py2tosc = pytest.importorskip("py2tosc", reason="py2tosc is missing: pip install segue[dev]")
+    data = (CLIENTS / "touchosc" / "segue.tosc").read_bytes()
+    read = py2tosc.load(str(CLIENTS / "touchosc" / "segue.tosc"))
+    assert read.validate() == []
+    found = list(read.walk())
+    assert len(found) == len(list(xml.fromstring(zlib.decompress(data)).iter("node")))  # each lies where a reader looks
+    sent = {"".join(part.value for part in one.path) for control in found for one in control.messages if one.send}
+    assert {f"/segue/deck/{n}/{name}" for n in (1, 2) for name in ("continue", "stop", "gain", "k")} | {"/segue/panic"} <= sent
+    again = py2tosc.loads(read.dumps())
+    assert [one.messages for one in again.walk()] == [one.messages for one in found]
+
+
 def test_the_open_stage_control_session_sends_what_the_table_takes() -> None:
     whole = json.loads((CLIENTS / "openstagecontrol" / "segue.json").read_text())
     assert (whole["createdWith"], whole["type"], whole["content"]["type"]) == ("Open Stage Control", "session", "root")

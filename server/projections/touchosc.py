@@ -48,7 +48,7 @@ def document(specs: Sequence[Spec] = SPECS, decks: int = DECKS) -> bytes:
 
 def _deck(parent: xml.Element, deck: int, specs: dict[str, Spec], y: float, height: float) -> None:
     width = WIDTH - 2 * _MARGIN
-    group = _children(_node(parent, "GROUP", f"deck {deck}", (_MARGIN, y, width, height), _QUIET))
+    group = _children(_node(_children(parent), "GROUP", f"deck {deck}", (_MARGIN, y, width, height), _QUIET))
     _label(group, f"deck {deck}", (0, 0, 90, 32))
     _said(group, f"{ROOT}/deck/{deck}/state", (100, 0, 160, 32))
     _said(group, f"{ROOT}/deck/{deck}/next", (270, 0, 160, 32))
