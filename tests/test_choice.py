@@ -29,6 +29,23 @@ def test_the_fastest_is_remembered_for_this_model_and_these_threads(model, tmp_p
     assert choice.remembered(tmp_path, model, "cpu", 3) is None
 
 
+def test_a_machine_that_is_busy_for_a_while_does_not_choose_badly(model, tmp_path, monkeypatch):
+    """Other work comes and goes: it falls on takes of all candidates, and on no candidate's best."""
+    asked, exact = [], {"one": 0.3, "two": 0.2, "three": 0.25}
+    monkeypatch.setattr(choice, "backends", lambda: type("", (), {"found": exact}))
+    monkeypatch.setattr(choice, "make", lambda name, *_: name)
+
+    def time(name):
+        asked.append(name)
+        busy = 5 < len(asked) <= 12  # the whole of some rounds and parts of others
+        return exact[name] * (3 if busy else 1)
+
+    seconds = choice.calibrate(model, "cpu", Site(cache=tmp_path), time, tuple(exact))
+    assert seconds == exact
+    assert asked == [*exact] * (choice.ROUNDS + 1)
+    assert choice.remembered(tmp_path, model, "cpu", torch.get_num_threads()) == "two"
+
+
 def test_a_first_start_is_eager_and_measures_beside_the_music(model, tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(engine_process.subprocess, "Popen", lambda command, **_: started.append(command))

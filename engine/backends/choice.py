@@ -12,6 +12,7 @@ from segue.engine.models.spec import Model
 
 AUTO = "auto"
 PACKAGES = ("onnxruntime", "openvino")
+ROUNDS = 6
 # On a CPU, by what each usually takes there; eager first, so that the others have something to be faster than.
 MIXED = "denoiser=onnx-int8,codec=openvino-bf16"
 CANDIDATES = ("eager", MIXED, "openvino-bf16", "openvino", "onnx-int8", "onnx")
@@ -34,20 +35,23 @@ def remembered(folder: Path, model: Model, device: str, threads: int) -> str | N
 def calibrate(
     model: Model, device: str, site: Site, time: Callable[[Model], float], candidates: tuple[str, ...] = CANDIDATES
 ) -> dict[str, float]:
-    """Seconds that each candidate needs, by `time`, which is given the model made ready; refused ones are said and left out.
+    """Least seconds that each candidate needs for a take, by `time`, which is given the model made ready; refused ones are said.
 
-    The fastest is remembered in site.cache, where there is one.
+    Candidates take turns for ROUNDS after one that warms them, so that other work on the machine falls on all of them, and the
+    least of each is what it needs when left alone. The fastest is remembered in site.cache, where there is one.
     """
-    seconds: dict[str, float] = {}
+    made: dict[str, Model] = {}
     for name in candidates:
         if not set(chosen(name).values()) <= set(backends().found):
             continue
         try:
-            seconds[name] = time(make(name, model, device, site))
+            made[name] = make(name, model, device, site)
         except ValueError as error:
             site.say(str(error))
-        else:
-            site.say(f"{name}: {1e3 * seconds[name]:.0f} ms")
+    rounds = [{name: time(one) for name, one in made.items()} for _ in range(1 + ROUNDS)][1:]
+    seconds = {name: min(times[name] for times in rounds) for name in made}
+    for name, least in seconds.items():
+        site.say(f"{name}: {1e3 * least:.0f} ms")
     if site.cache is not None:
         remember(path_of(site.cache, model, device, site.cores), seconds)
     return seconds
