@@ -43,10 +43,11 @@ def selected(world: World, asked: Take, bound: Mapping[str, Value], at: int) -> 
     take.fade, take.quant, take.due_beat, take.again = asked.fade, asked.quant, asked.due_beat, asked.again
     take.due, take.spare, take.deadline = max(entry, take.t0), 0, None
     if asked.job.verb not in ("loop", "transition"):
+        end, there = take.due + asked.length, last_frame(take)
         take.length, take.beats = asked.length, asked.beats
-        end = take.due + take.length
-        if take.again is None and end > last_frame(take):
-            take.again = Again(SPEC_OF[asked.job.verb], dict(bound), until=end)
+        if end > there:
+            take.length, take.beats = there - take.due, None
+            take.again = take.again or Again(SPEC_OF[asked.job.verb], dict(bound), until=end)
     return take
 
 

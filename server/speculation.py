@@ -20,6 +20,7 @@ from segue.server.state import Candidates, Deck, Moment, State, Take, World
 
 VERBS = ("continue", "vary", "loop", "transition", "generate")
 MOST = 8  # candidates of a verb
+REMEMBERED = 256  # turns of seeds
 SOONEST_S = 0.5  # a verb's next one is not made sooner after it
 IDLE_S = 2.0  # of a deck that nothing is heard on
 STALE_BEATS = 2.0  # what a candidate must have left
@@ -63,7 +64,7 @@ def speculate(world: World, moment: Moment) -> Iterator[Effect]:
     if due:
         key = min(due, key=lambda key: _need(world, key))
         candidates.turn[key] = moment.frame
-        yield from _brew(world, key, moment, len(wanted))
+        yield from _brew(world, key, moment, sum(math.ceil(_count(world, one) / world.batch) for one in wanted))
 
 
 def _busy(world: World, moment: Moment) -> bool:
@@ -95,12 +96,9 @@ def _count(world: World, key: Key) -> int:
 
 
 def _next_seeds(world: World, key: Key) -> list[int]:
-    """As many as are made at once: those that are missing, then the oldest ones; -1 draws one."""
-    named, there = seeds(str(world.deck(key[0]).values["seeds"])), [take.job.seed for take in of(world.candidates, key)]
-    size = min(world.batch, _count(world, key))
-    if not named:
-        return [-1] * size
-    return ([seed for seed in named if seed not in there] + [seed for seed in there if seed in named])[:size]
+    """As many as are made at once, those first that were made longest ago; -1 draws one."""
+    named, size = seeds(str(world.deck(key[0]).values["seeds"])), min(world.batch, _count(world, key))
+    return sorted(named, key=lambda seed: world.candidates.seeded.get((*key, seed), -1))[:size] or [-1] * size
 
 
 def making(world: World, take: Take) -> int:
@@ -110,15 +108,18 @@ def making(world: World, take: Take) -> int:
     return pieces * world.pace_at(take.job.steps).cost * (2 if continued else 1)
 
 
-def _brew(world: World, key: Key, moment: Moment, keys: int) -> Iterator[Effect]:
+def _brew(world: World, key: Key, moment: Moment, turns: int) -> Iterator[Effect]:
     """Takes of one verb that differ in their seeds, as one job where the engine makes several at once."""
     candidates, takes = world.candidates, []
+    if len(candidates.seeded) > REMEMBERED:
+        candidates.seeded.clear()
     try:
         for seed in _next_seeds(world, key):
             take = verbs.ask(world, SPEC_OF[key[1]], key[0], _bound(world, key, seed), Command(_address(key)), moment.frame)
-            take.spare += _allowance(world, take, keys)
+            take.spare += _allowance(world, take, turns)
             verbs.begin(world, take, moment)
             take.state, take.basis = State.RUNNING, basis(world, take)
+            candidates.seeded[*key, seed] = moment.frame
             takes.append(take)
     except CommandError:  # too little was heard, or nothing to arrive at: later
         return
@@ -148,12 +149,12 @@ def _target(world: World, number: int) -> int:
     return last if last in there else there[0]
 
 
-def _allowance(world: World, take: Take, keys: int) -> int:
+def _allowance(world: World, take: Take, turns: int) -> int:
     """Frames on top of a take's length, for the age that it may have when it is selected: until it is made anew in its turn."""
     if take.job.verb in ("loop", "transition"):
         return 0
     cost = making(world, take)
-    return min(round(keys * cost / max(world.share, 0.1)) + cost, take.length)
+    return min(round(turns * cost / max(world.share, 0.1)) + cost, take.length)
 
 
 def basis(world: World, take: Take) -> tuple[object, ...]:
@@ -212,7 +213,7 @@ def _kept(world: World, take: Take) -> Iterator[Effect]:
         yield from withdrawn(candidates, old)
     candidates.ready.append(take)
     free = [old for old in of(candidates, key) if not old.auditioned]
-    for old in free[: len(of(candidates, key)) - _count(world, key)]:
+    for old in free[: max(0, len(of(candidates, key)) - _count(world, key))]:
         yield from withdrawn(candidates, old)
     if take in candidates.ready:
         yield Emit(f"/segue/deck/{key[0]}/candidate", (key[1], take.t0, last_frame(take), take.job.seed))

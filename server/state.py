@@ -275,8 +275,8 @@ class Candidates:
     """Takes that nobody has asked for yet: those being made, by job, and those that stand ready, oldest first.
 
     began: frame at which the engine was given them. rest_until: the frame up to which it is left alone then. turn: when each
-    deck's verb last had its turn. last_used: the deck and verb that somebody asked for last. last_target: where the last
-    transition of a deck went.
+    deck's verb last had its turn, seeded: and each seed of it. last_used: the deck and verb that somebody asked for last.
+    last_target: where the last transition of a deck went.
     """
 
     brewing: dict[int, Take] = field(default_factory=dict)
@@ -284,6 +284,7 @@ class Candidates:
     began: int = 0
     rest_until: int = 0
     turn: dict[tuple[int, str], int] = field(default_factory=dict)
+    seeded: dict[tuple[int, str, int], int] = field(default_factory=dict)
     last_used: tuple[int, str] = (0, "")
     last_target: dict[int, int] = field(default_factory=dict)
 
@@ -310,6 +311,7 @@ class World:
     locked: bool = False
     monitor: str = "thru"
     generated: float = 1.0
+    in_channels: int = 0  # of the device, that are open
     reference: float = REFERENCE_LUFS  # that files are brought to
     scenes: dict[int, list[dict[str, Value]]] = field(default_factory=dict)  # values, deck by deck
     engine: str = "starting"

@@ -112,12 +112,13 @@ def test_it_rests_while_the_context_is_pinned(stage: Stage) -> None:
 
 def test_candidates_take_turns_and_their_share(stage: Stage) -> None:
     stage.send("/segue/deck/1/speculate", "continue vary")
-    perform(stage, 24.0)
+    perform(stage, 30.0)
     told = said(stage, "/segue/deck/1/candidate")
     made = [args[0] for args in told if args[2] > args[1]]  # type: ignore[operator]
-    assert min(made.count("continue"), made.count("vary")) >= 3
-    assert all(one != two for one, two in pairwise(made))
-    assert stage.worker.pieces * 0.4 < 0.55 * 24.0
+    first = made.index("vary")  # it needs more music than the other
+    assert len(made) - first >= 4
+    assert all(one != two for one, two in pairwise(made[first:]))
+    assert stage.worker.pieces * 0.4 < 0.55 * 30.0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.8])
@@ -126,7 +127,7 @@ def test_the_share_of_the_engine_is_kept(stage: Stage, share: float) -> None:
     stage.send("/segue/speculate/share", share)
     perform(stage, 40.0)
     used = stage.worker.pieces * 0.4 / (40.0 - 2.4)
-    assert share - 0.15 <= used <= share + 0.05
+    assert 0.6 * share <= used <= share + 0.05
 
 
 def test_what_the_last_verb_lacks_is_made_first(stage: Stage) -> None:
@@ -215,6 +216,7 @@ def test_its_age_is_told(stage: Stage) -> None:
 def test_candidates_of_several_seeds_are_asked_for_by_seed(stage: Stage) -> None:
     stage.send("/segue/deck/1/speculate", "continue")
     stage.send("/segue/deck/1/seeds", "11 12 13")
+    stage.send("/segue/speculate/share", 1.0)
     perform(stage, 14.0)
     made = {args[3] for args in said(stage, "/segue/deck/1/candidate")}
     assert made == {11, 12, 13}
