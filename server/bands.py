@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,16 @@ def levels(windows: NDArray[np.floating[Any]], rate: int, bands: int) -> NDArray
 
     A band that is narrower than a bin of the transform has the level of the bin where it begins.
     """
-    size = windows.shape[1]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-    power = (np.abs(np.fft.rfft(windows * hann)) * 2 / hann.sum()) ** 2
-    bins = np.clip(np.round(edges(rate, bands) / rate * size).astype(int), 0, size // 2)
+    hann, bins = _plan(windows.shape[1], rate, bands)
+    spectrum = np.fft.rfft(windows * hann)
+    power = spectrum.real**2 + spectrum.imag**2
     loudest = np.maximum.reduceat(power[:, : bins[-1] + 1], bins[:-1], axis=1)
     return np.maximum(10 * np.log10(loudest + 1e-20), FLOOR_DB)
+
+
+@lru_cache(maxsize=8)
+def _plan(size: int, rate: int, bands: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """A Hann window that gives a sine of full scale a power of 1, and the bins where bands begin, with the last one's end."""
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    bins = np.clip(np.round(edges(rate, bands) / rate * size).astype(np.int64), 0, size // 2)
+    return hann * 2 / hann.sum(), bins
