@@ -173,7 +173,7 @@ def test_classes_are_wanted_by_name() -> None:
     with pytest.raises(ValueError, match="got 'Bango'; one of 3 names, such as Banjo"):
         named.wanted(("Bango",))
     with pytest.raises(ValueError, match="has no classes"):
-        replace(named, classifier=None).wanted(("Drum",))
+        replace(named, classes=()).wanted(("Drum",))
 
 
 def test_the_model_that_ships_brings_classes_and_a_gradient_towards_them() -> None:

@@ -23,7 +23,7 @@ from segue.engine.models.unet2d import Unet2d, Unet2dSpec
 from segue.engine.paper import noised, v_of
 from segue.engine.protocols import Codec, Denoiser
 from segue.engine.request import Request
-from segue.train.condition import condition
+from segue.train.condition import left_out, statistics
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 MOST_DB = 1.0  # of the inversion's log-mel error
@@ -186,6 +186,16 @@ def test_the_printed_presets_have_the_slides_sizes() -> None:
         assert sum(p.numel() for p in build_codec(latent)[0].parameters()) == pytest.approx(83e6, rel=0.05)
 
 
+def test_the_waveform_row_has_the_slides_size() -> None:
+    """64 M parameters in 259 MB, 65536 positions."""
+    spec = presets()["slides-waveform-65536x1"]
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in build_denoiser(spec)[0].parameters())
+    assert parameters == pytest.approx(259e6 / 4, rel=0.005)
+    assert spec.window_frames == 65536
+    assert spec.codec.latent_hop * spec.window_frames / spec.codec.rate == pytest.approx(2.96, abs=0.02)
+
+
 @pytest.mark.parametrize("name", ["slides-mel-small", "slides-conditional-small", "slides-latent-small"])
 def test_a_saved_small_preset_plays(tmp_path: Path, name: str) -> None:
     spec = presets()[name]
@@ -226,11 +236,9 @@ def test_the_engine_tells_a_conditional_model_of_style_and_classes(tmp_path: Pat
 
 def test_the_trainer_tells_most_windows_what_they_are() -> None:
     x_0 = white(200, 8, 12)
-    told = condition(16, x_0, 200, seed=1, step=3)
-    assert told is not None
-    left_out = (told == 0).all(dim=1)
-    assert 0.02 < float(left_out.float().mean()) < 0.2
-    torch.testing.assert_close(told[~left_out][:, :8], x_0[~left_out].mean(-1))
-    assert condition(0, x_0, 200, 1, 3) is None
+    told = left_out(statistics(16, x_0), 200, seed=1, step=3)
+    untold = (told == 0).all(dim=1)
+    assert 0.02 < float(untold.float().mean()) < 0.2
+    torch.testing.assert_close(told[~untold][:, :8], x_0[~untold].mean(-1))
     with pytest.raises(ValueError, match="cond_dim: got 5"):
-        condition(5, x_0, 200, 1, 3)
+        statistics(5, x_0)

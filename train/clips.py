@@ -24,6 +24,11 @@ class Song:
     entries: tuple[Entry, ...]
 
     @property
+    def label(self) -> str:
+        """The class, "" for none."""
+        return self.entries[0].label
+
+    @property
     def frames(self) -> int:
         """Frames that all stems have."""
         return min(entry.frames for entry in self.entries)

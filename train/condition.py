@@ -1,30 +1,39 @@
-"""What a conditional generator is told while it trains: the embedding of each window, left out for some."""
+"""What a conditional generator is told while it trains: the class or the statistics of each window, left out for some."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from segue.engine import noise
 from segue.engine.statistics import Statistics
 from segue.train import parallel
 
+STATISTICS, CLASSES = CONDITIONS = ("statistics", "classes")
 LEFT_OUT = 0.1  # of the windows: the same network then knows life without a condition (Ho & Salimans 2022)
 STREAM = 1  # of random numbers, beside the one that draws a step's batch
+NO_CLASS = -1
 
 
-def condition(length: int, x_0: Tensor, batch: int, seed: int, step: int) -> Tensor | None:
-    """`[B, length]` for windows x_0 `[B, C, T]`, this process's share of `batch`, or None for a generator without a condition.
+def one_hot(places: Tensor, count: int) -> Tensor:
+    """`[B]` numbers of classes to `[B, count]`; NO_CLASS is zeros, as is no condition."""
+    told: Tensor = F.one_hot(places.clamp_min(0), count).float() * (places != NO_CLASS)[:, None]
+    return told
 
-    Raises ValueError for a condition of another length than the statistics have.
-    """
-    if not length:
-        return None
+
+def statistics(length: int, x_0: Tensor) -> Tensor:
+    """`[B, length]` of windows x_0 `[B, C, T]`. Raises ValueError for a condition of another length than they have."""
     told = Statistics(x_0.shape[1])
     if told.dim != length:
         raise ValueError(
-            f"cond_dim: got {length}; the trainer tells a window's statistics, {told.dim} values: set it to that"
+            f"cond_dim: got {length}; a window has {told.dim} statistics: set it to that, or `condition: classes` in the recipe"
         )
+    return told.embed(x_0)
+
+
+def left_out(told: Tensor, batch: int, seed: int, step: int) -> Tensor:
+    """The condition `[B, length]` of this process's share of `batch`, zeros where it is left out."""
     mine = parallel.share(batch)
     kept = torch.rand(batch, generator=noise.generator(seed, step, batch, STREAM))[mine.start : mine.stop] >= LEFT_OUT
-    return told.embed(x_0) * kept[:, None].to(x_0)
+    return told * kept[:, None].to(told)

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segue.train.fma import TRACKS, find_tracks, number_of, read_tracks
+from segue.train.metadata import About, known_of
 
 RATE = 44_100
 REFERENCE_LUFS = -18.0  # the level that live audio is brought to before it is encoded
@@ -40,7 +40,10 @@ Audio = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared file. `frames` at 44.1 kHz; `gain` brings it to REFERENCE_LUFS; `stem` is "" for a full mix."""
+    """One prepared file. `frames` at 44.1 kHz; `gain` brings it to REFERENCE_LUFS; `stem` is "" for a full mix.
+
+    label: the class of the music, "" where none is known.
+    """
 
     name: str
     song: str
@@ -49,6 +52,7 @@ class Entry:
     split: str
     frames: int
     gain: float
+    label: str = ""
 
 
 class Skipped(Exception):
@@ -122,25 +126,6 @@ def song_and_stem(path: Path) -> tuple[str, str]:
     return (head, tail) if head and tail in STEMS else (path.stem, "")
 
 
-def known_artists(folder: Path, metadata: Path | None = None) -> Callable[[Path], str]:
-    """The artist of a file by what lies beside the folder: the Free Music Archive's tables, or a `manifest.json`; "" if unknown.
-
-    metadata: a tracks.csv or the folder that holds it. Raises ValueError for one that cannot be used.
-    """
-    if metadata is not None and not metadata.exists():
-        raise ValueError(f"metadata: no {metadata}; name the folder fma_metadata or its {TRACKS}")
-    tracks = metadata if metadata is not None and metadata.is_file() else find_tracks(metadata or folder)
-    if tracks:
-        known = read_tracks(tracks)
-        return lambda path: row.artist if (row := known.get(number_of(path) or -1)) else ""
-    for place in (folder, folder.parent):
-        if (place / "manifest.json").is_file():
-            rows = json.loads((place / "manifest.json").read_text())
-            named = {Path(row["file"]).name: row["artist"] for row in rows if row.get("artist")}
-            return lambda path: str(named.get(path.name, ""))
-    return lambda path: ""
-
-
 def store(out: Path, name: str, audio: Audio) -> float:
     """Write `[N, 2]` as int16; returns the gain that takes the stored array to REFERENCE_LUFS as float."""
     scale = min(1.0, 0.999 / max(float(np.abs(audio).max()), 1e-9))
@@ -181,7 +166,7 @@ def prepare(
     if not files:
         raise FileNotFoundError(f"no audio in {folder}: looked for {', '.join(SUFFIXES)}; name a folder that holds some")
     out.mkdir(parents=True, exist_ok=True)
-    entries, artist_of = read_index(out), known_artists(folder, metadata)
+    entries, about = read_index(out), known_of(folder, metadata)
     todo = [(path, name) for path in files if (name := name_of(folder, path)) not in entries]
     begun = written = time.monotonic()
     try:
@@ -191,7 +176,7 @@ def prepare(
                 return
             left = (time.monotonic() - begun) / number * (len(todo) - number) / 60 if number else math.nan
             try:
-                entries[name] = entry_of(path, name, out, artist_of(path), holdout)
+                entries[name] = entry_of(path, name, out, about(path), holdout)
             except Skipped as reason:
                 yield f"skipped {path.name}: {reason}"
                 continue
@@ -208,14 +193,14 @@ def name_of(folder: Path, path: Path) -> str:
     return f"{folder.name}--" + "--".join(path.relative_to(folder).with_suffix("").parts)
 
 
-def entry_of(path: Path, name: str, out: Path, artist: str, holdout: float) -> Entry:
-    """Read and store one file; `artist` goes before its tag. Raises `Skipped` with the reason."""
+def entry_of(path: Path, name: str, out: Path, about: About, holdout: float) -> Entry:
+    """Read and store one file; the artist that is known goes before its tag. Raises `Skipped` with the reason."""
     audio, tag = read_audio(path)
     gain = store(out, name, audio)
     stem = song_and_stem(path)[1]
     song = name.removesuffix(f".{stem}") if stem else name  # with its folders: every album has a first track
-    artist = artist or tag
-    return Entry(name, song, stem, artist, split_of(artist or song, holdout), len(audio), gain)
+    artist = about.artist or tag
+    return Entry(name, song, stem, artist, split_of(artist or song, holdout), len(audio), gain, about.label)
 
 
 def prepare_synthesis(minutes: float, out: Path, seed: int = 0, seconds: float = 60.0) -> Iterator[str]:
@@ -227,7 +212,7 @@ def prepare_synthesis(minutes: float, out: Path, seed: int = 0, seconds: float =
     for number, piece in enumerate(pieces(seed, minutes, seconds)):
         name = f"synthesis--{seed}-{number:04d}"
         gain = store(out, name, piece.audio)
-        entries[name] = Entry(name, name, "", "synthesis", "train", len(piece.audio), gain)
+        entries[name] = Entry(name, name, "", "synthesis", "train", len(piece.audio), gain, piece.style)
         write_index(out, entries.values())
         yield f"composed {name}: {piece.style} at {piece.bpm:.0f} BPM"
 
@@ -262,6 +247,6 @@ def run(args: Any) -> int:
         return 2
     entries = list(read_index(args.out).values())
     minutes = sum(entry.frames for entry in entries) / RATE / 60
-    held = sum(entry.split == "eval" for entry in entries)
-    print(f"{len(entries)} files, {minutes:.0f} minutes, {held} held out, in {args.out}; {skipped} skipped")
+    held, kinds = sum(entry.split == "eval" for entry in entries), {entry.label for entry in entries} - {""}
+    print(f"{len(entries)} files, {minutes:.0f} minutes, {len(kinds)} classes, {held} held out, in {args.out}; {skipped} skipped")
     return 0 if entries else 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from segue.engine.models.families import families
 from segue.engine.models.spec import FAMILY, DenoiserShape, build
 from segue.engine.paper import noised, over, v_of
 from segue.train import loop, parallel, precision
-from segue.train.condition import condition
+from segue.train.condition import CLASSES, CONDITIONS, NO_CLASS, STATISTICS, left_out, one_hot, statistics
 from segue.train.contexts import context_masks
 from segue.train.ema import Ema
 from segue.train.feed import Feed
@@ -40,6 +40,7 @@ class Recipe:
 
     level_power p draws t = 1 - (1 - u)^p, stratified: above 1 the noisy end, which decides what is played, comes more often.
     few_step: the share of windows whose t is one of FEW_STEP_LEVELS. shard: spread the weights over the processes (FSDP).
+    condition: what a denoiser with a `cond_dim` is told, one of CONDITIONS; of classes those in `classes`, by default all.
     check_steps, sample_steps: steps between two looks at held-out windows, and two sets of sample clips; 0 for none.
     """
 
@@ -53,6 +54,8 @@ class Recipe:
     few_step: float = 0.25
     precision: str = "bf16"
     shard: bool = False
+    condition: str = STATISTICS
+    classes: tuple[str, ...] = ()
     steps: int = 100_000
     check_steps: int = 300
     sample_steps: int = 0
@@ -66,9 +69,30 @@ def read_recipe(path: Path) -> Recipe:
     values = read(path, [f.name for f in fields(Recipe) if f.name != "family"])
     spec = preset(path, values)
     named = {"model": spec.name, "family": spec.family, "denoiser": changed(path, "denoiser", spec.denoiser, values)}
-    recipe = made(path, Recipe, {"frames": spec.window_frames} | values | named)
+    names = {"classes": tuple(values.get("classes", ()))}
+    recipe = made(path, Recipe, {"frames": spec.window_frames} | values | named | names)
     precision.check(recipe.precision)
+    if recipe.condition not in CONDITIONS:
+        raise ValueError(f"condition {recipe.condition!r} in {path}, allowed {', '.join(CONDITIONS)}: choose one")
     return recipe
+
+
+def with_classes(recipe: Recipe, latents: Latents) -> Recipe:
+    """A recipe that tells classes, with their names and a condition of their number; any other as it is.
+
+    Raises ValueError where the latents have no class, not one of the recipe's, or the family takes no condition.
+    """
+    if recipe.condition != CLASSES:
+        return recipe
+    found = sorted(set(latents.classes.values()))
+    names = recipe.classes or tuple(found)
+    if not found or set(names) - set(found):
+        got = ", ".join(found) or "none"
+        raise ValueError(f"classes: the latents have {got}; prepare music in a folder a class, or with metadata, and encode it")
+    if not hasattr(recipe.denoiser, "cond_dim"):
+        raise ValueError(f"condition: the family {recipe.family} takes none; choose latent-dit or slides-mel, slides-latent")
+    denoiser = build(type(recipe.denoiser), asdict(recipe.denoiser) | {"cond_dim": len(names)})  # type: ignore[call-overload]
+    return replace(recipe, classes=names, denoiser=denoiser)
 
 
 def denoiser_of(family: str, spec: DenoiserShape, device: torch.device) -> nn.Module:
@@ -87,11 +111,12 @@ def stored_denoiser(recipe: dict[str, Any]) -> DenoiserShape:
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's share of a step: windows x_0 and noise eps `[B, C, T]`, levels t `[B]` or `[B, T]`."""
+    """This process's share of a step: windows x_0 and noise eps `[B, C, T]`, levels t `[B]` or `[B, T]`, classes `[B]`."""
 
     x_0: Tensor
     eps: Tensor
     t: Tensor
+    classes: Tensor
 
 
 def per_frame(module: nn.Module) -> bool:
@@ -107,9 +132,12 @@ def draw_batch(recipe: Recipe, latents: Latents, masked: bool, step: int) -> Bat
         t = t[:, None] * (~context_masks(recipe.batch, recipe.frames, g)).float()
     mine = parallel.share(recipe.batch)
     items = [noise.generator(recipe.seed, step, i) for i in mine]
-    x_0 = torch.cat([latents.windows(1, item) for item in items])
+    songs, windows = zip(*(latents.drawn(item) for item in items), strict=True)
+    x_0 = torch.stack(windows)
     eps = torch.stack([noise.normal(tuple(x_0.shape[1:]), item) for item in items])
-    return Batch(x_0, eps, t[mine.start : mine.stop])
+    number = {name: place for place, name in enumerate(recipe.classes)}
+    classes = torch.tensor([number.get(latents.classes.get(song, ""), NO_CLASS) for song in songs])
+    return Batch(x_0, eps, t[mine.start : mine.stop], classes)
 
 
 class Run:
@@ -141,13 +169,21 @@ class Run:
             raise ValueError("Run: got no latents; give some to `use` first")
         recipe, batch = self.recipe, self.feed(self.step)
         x_0, eps, t = (part.to(self.device, non_blocking=True) for part in (batch.x_0, batch.eps, batch.t))
-        told = condition(int(getattr(recipe.denoiser, "cond_dim", 0)), x_0, recipe.batch, recipe.seed, self.step)
+        told = self._told(x_0, batch.classes.to(self.device))
         loss = v_loss(self.dit, x_0, eps, t, recipe.precision, told).mean()
         norm = self.stepper(loss, rate_at(self.step, progress, recipe.rate, recipe.warm_up))
         if norm == norm and norm != float("inf"):
             self.ema.update(self.dit)
         self.step += 1
         return {"loss": parallel.mean(float(loss.detach())), "norm": norm}
+
+    def _told(self, x_0: Tensor, classes: Tensor) -> Tensor | None:
+        """The condition `[B, cond_dim]` of this step's windows, or None for a generator without one."""
+        recipe, length = self.recipe, int(getattr(self.recipe.denoiser, "cond_dim", 0))
+        if not length:
+            return None
+        told = one_hot(classes, length) if recipe.condition == CLASSES else statistics(length, x_0)
+        return left_out(told, recipe.batch, recipe.seed, self.step)
 
     def state(self) -> dict[str, Any]:
         """The whole run as plain tensors and values."""
@@ -162,10 +198,12 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`. Raises `ValueError` where it is of another denoiser."""
+        """Go on from `state`. Raises `ValueError` where it is of another denoiser, or of other classes."""
         if stored_denoiser(state["recipe"]) != self.recipe.denoiser:
             got, ours = state["recipe"]["denoiser"], asdict(self.recipe.denoiser)  # type: ignore[call-overload]
             raise ValueError(f"resume: got a run of {got}, allowed {ours}: choose another --out")
+        if (theirs := tuple(state["recipe"].get("classes", ()))) != self.recipe.classes:
+            raise ValueError(f"resume: got a run of classes {theirs}, allowed {self.recipe.classes}: choose another --out")
         parallel.scattered(self.dit, state.get("dit", state["ema"]))
         parallel.scattered(self.ema.module, state["ema"])
         self.ema.steps = state["ema_steps"]
@@ -201,7 +239,8 @@ def train_step(run: Run, latents: Latents, progress: float) -> float:
 def train_diffusion(
     recipe: Recipe, latents: Latents, held_out: Latents, plan: loop.Plan, samples: Callable[[nn.Module], Samples] | None = None
 ) -> Path:
-    """Train as planned; returns the checkpoint `plan.out/diffusion.pt`. Raises as `loop.train` does."""
+    """Train as planned; returns the checkpoint `plan.out/diffusion.pt`. Raises as `loop.train` and `with_classes` do."""
+    recipe = with_classes(recipe, latents)
     run = Run(recipe, latents, parallel.device())
     every = [loop.Every(recipe.check_steps, lambda step: report(run.ema.module, held_out))]
     if samples and recipe.sample_steps:

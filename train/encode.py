@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -22,6 +23,7 @@ from segue.engine.models.spec import FAMILY, ModelSpec, build
 from segue.train import parallel
 from segue.train.clips import Library, Song, stem_gains
 from segue.train.data import RATE
+from segue.train.latents import LABELS
 
 CHUNK = 256  # latent frames encoded at once
 SHARD = 24  # songs a file
@@ -122,7 +124,8 @@ def export_latents(
                 return
             songs = library.songs[first : first + SHARD]
             rows = {key_of(song, variant): encode_song(codec, variant_audio(library, song, variant)) for song in songs}
-            save_file(rows, path.with_suffix(".tmp"))
+            labels = {key_of(song, variant).split("/")[0]: song.label for song in songs if song.label}
+            save_file(rows, path.with_suffix(".tmp"), metadata={LABELS: json.dumps(labels)})
             path.with_suffix(".tmp").replace(path)
             music = sum(z.shape[1] for z in rows.values()) * codec.hop / RATE / 60
             yield f"{path}: {len(rows)} songs, {music:.1f} minutes"

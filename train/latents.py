@@ -1,7 +1,8 @@
-"""Latents of whole songs, kept in memory and cut into windows."""
+"""Latents of whole songs, kept in memory and cut into windows, with the classes of the songs."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,19 +14,24 @@ from torch import Tensor
 class Latents:
     """Songs of latents out of safetensors files whose keys are `SONG/VARIANT` and whose values are `[C, T]`.
 
+    classes: the class of each song that has one, as the files' metadata says under LABELS.
     Variants of one song (stem mixes, other speeds) count as the same song where another song is asked for.
     Raises `FileNotFoundError` where no variant is as long as a window, `ValueError` for tensors of different C.
     """
 
     def __init__(self, files: Sequence[Path], frames: int) -> None:
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
         self.frames = frames
         songs: dict[str, list[Tensor]] = defaultdict(list)
+        labels: dict[str, str] = {}
         for file in shards(files):
-            for key, z in sorted(load_file(file).items()):  # mapped, not read: pages come when windows are cut
-                if z.shape[-1] >= frames:
-                    songs[key.split("/")[0]].append(z)
+            with safe_open(file, "pt") as opened:
+                labels |= json.loads((opened.metadata() or {}).get(LABELS, "{}"))
+                for key in sorted(opened.keys()):
+                    z = opened.get_tensor(key)  # mapped, not read: pages come when windows are cut
+                    if z.shape[-1] >= frames:
+                        songs[key.split("/")[0]].append(z)
         if not songs:
             names = ", ".join(map(str, files)) or "no file"
             raise FileNotFoundError(f"no latents of {frames} frames or more in {names}: run `segue train encode` first")
@@ -33,6 +39,7 @@ class Latents:
         if len(sizes) > 1:
             raise ValueError(f"latents: got {sizes} channels, allowed one number: encode all songs with the same codec")
         self.songs = dict(sorted(songs.items()))
+        self.classes = {name: labels[name] for name in self.songs if labels.get(name)}
         self.names = list(self.songs)
         seconds = [min(float(max(z.shape[-1] for z in variants)), LONGEST) for variants in self.songs.values()]
         self.chances = torch.tensor(seconds)
@@ -46,6 +53,11 @@ class Latents:
         """`[count, C, frames]`: songs by length, then a variant and a place at random."""
         picks = torch.multinomial(self.chances, count, replacement=True, generator=generator).tolist()
         return torch.stack([self.window(self.names[i], generator) for i in picks])
+
+    def drawn(self, generator: torch.Generator) -> tuple[str, Tensor]:
+        """A song and a window of it `[C, frames]`: the draw of `windows` for one."""
+        name = self.names[int(torch.multinomial(self.chances, 1, replacement=True, generator=generator))]
+        return name, self.window(name, generator)
 
     def pairs(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two batches of windows, `[count, C, frames]` each, whose songs differ item by item. Needs two songs."""
@@ -62,6 +74,9 @@ class Latents:
         z = variants[_below(len(variants), generator)]
         first = _below(z.shape[-1] - self.frames + 1, generator)
         return z[:, first : first + self.frames].float()
+
+
+LABELS = "labels"  # of a file's metadata: the classes of its songs, JSON
 
 
 def shards(places: Sequence[Path]) -> list[Path]:

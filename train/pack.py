@@ -30,8 +30,8 @@ def load_denoiser(path: Path) -> tuple[nn.Module, dict[str, Any], int]:
 
 
 def pack(codec_path: str | Path, diffusion_path: Path, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
-    """Write the model file; returns its sha256. Family, codec, denoiser, window, loudness and steps in `spec` come from the
-    checkpoints, its guidance step from their preset.
+    """Write the model file; returns its sha256. Family, codec, denoiser, window, loudness, classes and steps in `spec`
+    come from the checkpoints, its guidance step from their preset.
 
     Raises ValueError where codec and generator do not fit each other.
     """
@@ -53,6 +53,7 @@ def pack(codec_path: str | Path, diffusion_path: Path, out: Path, precision: dic
         window_s=round((int(recipe["frames"]) + 0.5) * codec.hop / RATE, 6),
         reference_lufs=REFERENCE_LUFS,
         xi=named.xi if named else spec.xi,
+        classes=tuple(recipe.get("classes", ())),
         provenance={"generator_steps": str(steps)} | dict(spec.provenance),
     )
     return save(out, known, codec, denoiser, precision)

@@ -1,7 +1,8 @@
 """What measures style and classes for a model: YAMNet on decoded audio, a network on its latents, or their statistics.
 
 A guide is chosen by a word: a file that `segue train embedder` made, a file of YAMNet's weights, `statistics`, or nothing,
-which takes statistics for styles and the classes of the network that ships for the model (why: docs/LOG.md).
+which takes statistics for styles and the classes that the model was trained with, or else those of the network that ships for
+the model (why: docs/LOG.md).
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class OnAudio:
 
 @dataclass(frozen=True)
 class Guide:
-    """An embedder, and a classifier `[B, C, T]` to `[B, m]` in [0, 1] with the names of its classes where there is one."""
+    """An embedder, and a classifier `[B, C, T]` to `[B, m]` in [0, 1] with the names of its classes where there is one.
+
+    Classes without a classifier are those that the model's own condition tells: its denoiser needs no gradient towards them.
+    """
 
     name: str
     embedder: Embedder
@@ -65,7 +69,7 @@ class Guide:
 
         A name may be written in another case, or be the only one that begins so. Raises ValueError for others.
         """
-        if self.classifier is None or not self.classes:
+        if not self.classes:
             raise ValueError(f"class: the guide {self.name} has no classes; start with an embedder that has, or give audio")
         y = torch.full((1, len(self.classes)), float("nan"))
         for name in names:
@@ -97,12 +101,12 @@ def guide(word: str, model: Model) -> Guide:
 
 
 def _statistics(model: Model) -> Guide:
-    return Guide(STATISTICS, Statistics(model.codec.latent_dim))
+    return Guide(STATISTICS, Statistics(model.codec.latent_dim), classes=model.spec.classes)
 
 
 def _shipped(model: Model) -> Guide:
     path = SHIPPED / f"{model.name}{embedder.SUFFIX}"
-    if not path.is_file():
+    if model.spec.classes or not path.is_file():
         return _statistics(model)
     try:
         latent = _latent(path, model)

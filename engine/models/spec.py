@@ -46,8 +46,8 @@ class ModelSpec:
 
     window_s: seconds of the window it was trained on. reference_lufs: loudness that audio is brought to before it is encoded,
     None for as it comes. heat: few steps of a sampler shrink the spread of a take, so its start is drawn wider,
-    z (1 + heat / steps). xi: guidance step of a request that names none, at 50 steps (C.3). provenance: data, recipe and
-    compute, in words.
+    z (1 + heat / steps). xi: guidance step of a request that names none, at 50 steps (C.3). classes: names of what the
+    denoiser's condition tells, one value each; none where it tells something else. provenance: data, recipe, compute, in words.
     """
 
     name: str
@@ -58,7 +58,14 @@ class ModelSpec:
     heat: float = 0.0
     xi: float = XI
     family: str = FAMILY
+    classes: tuple[str, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))  # JSON knows lists only
+        told = int(getattr(self.denoiser, "cond_dim", 0))
+        if self.classes and len(self.classes) != told:
+            raise ValueError(f"ModelSpec: got {len(self.classes)} classes for a condition of {told} values; name one a value")
 
     @property
     def hop(self) -> int:

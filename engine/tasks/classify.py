@@ -12,15 +12,15 @@ from torch import Tensor
 from segue.engine.problem import Problem
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import continuation
-from segue.engine.tasks.style import RECONSTRUCTION, WEIGHT, class_term
+from segue.engine.tasks.style import RECONSTRUCTION, WEIGHT, class_terms
 
 
 def problem(
     sources: Sources, z: Tensor, weight: float = WEIGHT.default, reconstruction: float = RECONSTRUCTION.default
 ) -> Problem:
-    """What is new moves towards the classes. Raises ValueError without a classifier and classes."""
-    term = class_term(sources, weight * (z.shape[-1] - sources.left))
-    return replace(continuation.problem(sources, z), terms=(term,), weight=reconstruction)
+    """What is new moves towards the classes. Raises ValueError without classes."""
+    terms = class_terms(sources, weight * (z.shape[-1] - sources.left))
+    return replace(continuation.problem(sources, z), terms=terms, weight=reconstruction)
 
 
 TASK = Task(

@@ -9,6 +9,7 @@ classes, each with its weight.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import Tensor
@@ -37,17 +38,28 @@ def problem(
     y, new = embedder.embed(sources.style), z.shape[-1] - sources.left
     terms = [Term(lambda x: embedder.embed(x[..., sources.left :]), y, l2, weight * new)]
     if sources.classes is not None:
-        terms.append(class_term(sources, class_weight * new))
+        terms += class_terms(sources, class_weight * new)
     return replace(continuation.problem(sources, z), terms=tuple(terms), weight=reconstruction)
 
 
-def class_term(sources: Sources, weight: float) -> Term:
-    """Table 2's BCE row on the new frames: the classes that matter, those of y that are not NaN. Raises ValueError without."""
+def class_terms(sources: Sources, weight: float) -> tuple[Term, ...]:
+    """Table 2's BCE row on the new frames: the classes that matter, those of y that are not NaN. Raises ValueError without.
+
+    No term where there is no classifier: a denoiser that is told the classes needs no gradient towards them.
+    """
     classifier, y = sources.classifier, sources.classes
-    if classifier is None or y is None:
+    if y is None:
         raise ValueError("classify: got no classifier or no classes; give both, or use the task style")
+    if classifier is None:
+        return ()
     asked = ~y.isnan().any(0)
-    return Term(lambda x: classifier(x[..., sources.left :])[:, asked.to(x.device)], y[:, asked], bce, weight)
+    return (Term(lambda x: classifier(x[..., sources.left :])[:, asked.to(x.device)], y[:, asked], bce, weight),)
+
+
+def class_weight(task: Task, parameters: Mapping[str, float]) -> float:
+    """How far a denoiser that is told classes goes along them in a task that takes classes: `class_weight`, else `weight`."""
+    values = task.check(parameters)
+    return values.get(CLASS_WEIGHT.name, values.get(WEIGHT.name, WEIGHT.default))
 
 
 TASK = Task(
