@@ -20,6 +20,7 @@ from segue.server.audio.files import FileReader
 from segue.server.audio.memory import SharedMemoryError, sweep
 from segue.server.audio.process import run_audio
 from segue.server.audio.segment import Segment
+from segue.server.audio.wiring import HIGHEST, wishes
 from segue.server.commands import DECKS, PORT
 from segue.server.config import BLOCK, RATE, Config, add_embedder
 from segue.server.latency import LONGEST_S, recalled
@@ -42,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cue", type=int, default=0, metavar="N", help="audition takes on outputs N and N + 1, which the main out leaves free: 3"
     )
     parser.add_argument("--decks", type=int, default=DECKS, choices=range(1, 9), metavar="1..8", help=f"decks ({DECKS})")
+    parser.add_argument(
+        "--inputs", action="append", default=[], metavar="DECK=L,R", help="input channels that a deck hears: 2=3,4, or 2=3"
+    )
+    parser.add_argument(
+        "--open-inputs", type=int, default=0, metavar="N", help="input channels that are opened at least, for other maps later"
+    )
     parser.add_argument("--name", default="segue", help="name as a JACK client")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=int, default=PORT, help=f"OSC port, UDP and TCP ({PORT})")
@@ -55,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--midi", nargs="?", const="", default=None, metavar="PORTS", help="listen to MIDI inputs of this name")
     parser.add_argument("--midi-map", default="", metavar="FILE", help="the MIDI map, written again when something is learnt")
     measured = "without it as `segue doctor --loopback` found"
-    parser.add_argument("--output-latency", type=float, metavar="S", help=f"seconds from output to ear, taken off tags; {measured}")
+    parser.add_argument(
+        "--output-latency", type=float, metavar="S", help=f"seconds from output to ear, taken off tags; {measured}"
+    )
     parser.add_argument("--input-latency", type=float, metavar="S", help=f"seconds from playing to input; {measured}")
     parser.add_argument(
         "--allowance", type=float, default=0.0, metavar="S", help="added to the block after which untagged messages sound"
@@ -153,12 +162,19 @@ def compensated(config: Config, sentence: str) -> Config:
 
 def configured(args: argparse.Namespace, folder: str) -> Config:
     """The settings that the arguments say. Raises ValueError with a sentence, or OSError for a log that cannot be written."""
-    for name, low, high in (("rate", 8_000, 192_000), ("block", 16, 8192), ("port", 1, 65535), ("tempo", 20, 300)):
+    for name, low, high in (
+        ("open_inputs", 0, HIGHEST),
+        ("rate", 8_000, 192_000),
+        ("block", 16, 8192),
+        ("port", 1, 65535),
+        ("tempo", 20, 300),
+    ):
         if not low <= getattr(args, name) <= high:
-            raise ValueError(f"--{name} lies between {low} and {high}, got {getattr(args, name)}")
+            raise ValueError(f"--{name.replace('_', '-')} lies between {low} and {high}, got {getattr(args, name)}")
     for name in ("output_latency", "input_latency"):
         if not 0 <= (getattr(args, name) or 0.0) <= LONGEST_S:
             raise ValueError(f"--{name.replace('_', '-')} lies between 0 and {LONGEST_S:g} s, got {getattr(args, name)}")
+    wishes(args.inputs, args.decks)
     for path in args.load:
         FileReader(path, args.rate).close()
     if args.log:
@@ -170,6 +186,8 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
         block=args.block,
         decks=args.decks,
         cue=args.cue,
+        inputs=tuple(args.inputs),
+        open_inputs=args.open_inputs,
         device=args.device,
         host_api=args.host_api,
         client_name=args.name,

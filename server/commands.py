@@ -247,6 +247,11 @@ SPECS: tuple[Spec, ...] = (
     _value(f"{_DECK}/mute", "silences the deck", Arg("on", "b", "1 or 0", default=False)),
     _value(f"{_DECK}/solo", "silences every deck that is not soloed", Arg("on", "b", "1 or 0", default=False)),
     _value(
+        f"{_DECK}/inputs",
+        "device channels that the deck hears when it plays no file",
+        Arg("channels", "s", "3,4 for left and right, 3 for both sides, or none", default="none"),
+    ),
+    _value(
         f"{_DECK}/gate", "level under which the input counts as silent", Arg("gate", "f", "peak level", "dBFS", -120, 0, -50.0)
     ),
     _value(f"{_DECK}/steps", "steps of verbs that do not say", _COMMON[1]),

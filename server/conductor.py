@@ -109,6 +109,7 @@ class Conductor:
         self._serial = SERIALS
         self._untagged = 0  # the frame of the last message without a tag
         self._fallback_at = 0
+        seen.wiring(segment, session.world)
         self._loops = LoopKeeper(segment, session.world)
         session.world.longest_loop = segment.loop_frames
         self._dump = False
@@ -354,6 +355,7 @@ class Conductor:
             fx.Play: self._play,
             fx.Gain: lambda e: self._push(Order.set_gain(e.deck - 1, e.gain, e.frame, id=self._next())),
             fx.Bus: self._bus,
+            fx.Inputs: lambda e: segment.set_inputs(e.deck - 1, e.pair),
             fx.Gate: lambda e: segment.set_gate(e.deck - 1, e.dbfs),
             fx.Revoke: lambda e: self._push(Order.cancel(e.id)),
             fx.Panic: lambda e: self._push(Order.panic(e.frame, id=self._next())),

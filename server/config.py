@@ -22,6 +22,7 @@ class Config:
     midi_map: a file for the MIDI map, which learning writes; need not exist.
     output_latency: seconds between the output port and the ear, taken off every time tag; input_latency: between what is played
     and the input port. By both together phrases come in after what they were played to.
+    inputs: device channels that a deck hears, as `2=3,4`, where it is not the next pair; open_inputs: opened at least, for later.
     cue: the first of the two output channels on which takes are auditioned, from 1; 0 for none.
     allowance: seconds on top of the block after which a message without a tag takes effect: all are later, more are in time.
     embedder: what style and classes are measured by: a file, `statistics`, or nothing for what ships with the model.
@@ -33,6 +34,8 @@ class Config:
     block: int = BLOCK
     decks: int = DECKS
     cue: int = 0
+    inputs: tuple[str, ...] = ()
+    open_inputs: int = 0
     device: str | None = None
     host_api: str | None = None
     client_name: str = "segue"
@@ -64,7 +67,7 @@ class Config:
     def from_json(cls, text: str) -> Config:
         """The settings from `to_json`; raises ValueError for anything else."""
         data = json.loads(text)
-        for name in ("files", "engine_argv"):
+        for name in ("files", "inputs", "engine_argv"):
             data[name] = tuple(data.get(name, ()))
         return cls(**data)
 

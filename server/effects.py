@@ -79,6 +79,14 @@ class Bus:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """Let a deck hear device channels `pair`, from 0, -1 for none."""
+
+    deck: int
+    pair: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Gate:
     """Set the level, dBFS peak, under which a deck's input counts as silent."""
 
@@ -234,6 +242,7 @@ Effect: TypeAlias = (
     | Gain
     | Bus
     | Gate
+    | Inputs
     | Revoke
     | Panic
     | LoadFile

@@ -6,7 +6,8 @@ from functools import cached_property
 
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Ring, Source
-from segue.server.state import Moment
+from segue.server.audio.wiring import text_of
+from segue.server.state import Moment, World
 
 SOURCES = {"dry": Source.DRY, "slot_a": Source.SLOT_A, "slot_b": Source.SLOT_B, "loop": Source.LOOP, "silence": Source.SILENCE}
 NAMES = {source: name for name, source in SOURCES.items()}
@@ -15,6 +16,13 @@ NAMES = {source: name for name, source in SOURCES.items()}
 def moment(segment: Segment) -> Moment:
     """The present."""
     return Moment(segment.frame, segment.block, tuple(SeenDeck(segment, n) for n in range(segment.decks)))
+
+
+def wiring(segment: Segment, world: World) -> None:
+    """Takes over which device channels there are, and which each deck hears."""
+    world.in_channels = segment.in_channels
+    for deck in world.decks:
+        deck.values["inputs"] = text_of(segment.inputs(deck.number - 1))
 
 
 class SeenDeck:

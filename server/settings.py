@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from segue.server import timing
+from segue.server.audio.wiring import pair_of
 from segue.server.commands import CommandError, Spec, Value
-from segue.server.effects import Bus, Changed, Effect, Gain, Gate
+from segue.server.effects import Bus, Changed, Effect, Gain, Gate, Inputs
 from segue.server.speculation import enabled, seeds
 from segue.server.state import World
 
@@ -33,6 +34,8 @@ def set_value(world: World, deck: int | None, name: str, value: Value, at: int) 
         enabled(str(value))
     elif name == "seeds":
         seeds(str(value))
+    elif name == "inputs":
+        _audible(world, str(value))
     if name == "lock":
         world.locked = bool(value)
     elif name == "reference":
@@ -51,8 +54,21 @@ def set_value(world: World, deck: int | None, name: str, value: Value, at: int) 
         world.deck(deck).values[name] = value
         if name in LEVELS:
             yield from levels(world, at)
+        elif name == "inputs":
+            yield Inputs(deck, pair_of(str(value)))
         elif name == "gate":
             yield Gate(deck, float(value or 0.0))
+
+
+def _audible(world: World, text: str) -> None:
+    """Raises CommandError for a text that is no channels, or for channels that are not open."""
+    try:
+        highest = max(pair_of(text)) + 1
+    except ValueError as error:
+        raise CommandError("bad-argument", str(error)) from None
+    if highest > world.in_channels:
+        there = f"inputs: {world.in_channels} channels are open, got {highest}"
+        raise CommandError("bad-argument", f"{there}; start the server with --open-inputs {highest}")
 
 
 def levels(world: World, at: int) -> Iterator[Effect]:

@@ -17,6 +17,7 @@ from segue.server.audio.core import make_core
 from segue.server.audio.feeder import Feeder
 from segue.server.audio.layout import Geometry
 from segue.server.audio.segment import Segment
+from segue.server.audio.wiring import wired, wishes
 from segue.server.commands import Command, Value
 from segue.server.conductor import Conductor
 from segue.server.config import Config
@@ -112,7 +113,11 @@ class Stage:
     ) -> None:
         """make_runner: gets the segment, whose rings are the contexts. engine: what the engine says when it is ready."""
         sizes = {"rate": config.rate, "block": config.block, "decks": config.decks, "cue": config.cue - 1}
-        geometry = Geometry(in_channels=2 * config.decks, **sizes)
+        geometry = Geometry(
+            in_channels=2 * config.decks,
+            inputs=wired(config.decks, 2 * config.decks, wishes(config.inputs, config.decks)),
+            **sizes,
+        )
         self.segment = Segment.create(geometry, f"segue-stage-{uuid.uuid4().hex[:12]}")
         self.core = make_core(self.segment)
         self.feeder = Feeder(self.segment)

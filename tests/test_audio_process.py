@@ -21,6 +21,7 @@ from segue.server.audio import device
 from segue.server.audio.device import Device, DeviceError
 from segue.server.audio.segment import Audio, Ring, Segment, SharedMemoryError
 from segue.server.audio.values import Command, Source, StreamState
+from segue.server.audio.wiring import wired
 
 PERIOD, RATE = 128, 44_100
 PATIENCE_S = 30.0
@@ -46,7 +47,7 @@ def until(said: Callable[[], object], what: str) -> None:
 def audio_process(host_api: str, env: dict[str, str] | None = None) -> Iterator[tuple[Segment, subprocess.Popen[str]]]:
     settings = {
         "segment": fresh_name(), "rate": RATE, "block": PERIOD, "decks": 2, "cue": 0, "device": None, "host_api": host_api,
-        "client_name": "segue-test",
+        "client_name": "segue-test", "inputs": [], "open_inputs": 0,
     }  # fmt: skip
     command = [sys.executable, "-c", RUN, json.dumps(settings)]
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
@@ -121,7 +122,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_device_that_is_not_there_is_one_sentence() -> None:
     settings = {"segment": fresh_name(), "rate": RATE, "block": 128, "decks": 2, "cue": 0, "device": "no such", "host_api": None}
-    command = [sys.executable, "-c", RUN, json.dumps(settings | {"client_name": "segue-test"})]
+    command = [sys.executable, "-c", RUN, json.dumps(settings | {"client_name": "segue-test", "inputs": [], "open_inputs": 0})]
     said = subprocess.run(command, capture_output=True, text=True)
     assert said.returncode == 1
     assert "no output device that is called no such" in said.stderr
@@ -132,7 +133,7 @@ def test_without_portaudio_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     settings = {"segment": fresh_name(), "rate": RATE, "block": 128, "decks": 2, "cue": 0, "device": None, "host_api": None}
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + RUN
-    command = [sys.executable, "-c", code, json.dumps(settings | {"client_name": "segue-test"})]
+    command = [sys.executable, "-c", code, json.dumps(settings | {"client_name": "segue-test", "inputs": [], "open_inputs": 0})]
     said = subprocess.run(command, capture_output=True, text=True)
     assert "PortAudio library not found; install PortAudio" in said.stderr
     assert "Traceback" not in said.stderr
@@ -151,9 +152,9 @@ def test_the_host_api_is_named_and_jack_comes_first() -> None:
 
 
 def test_channels_are_dealt_to_decks_in_pairs() -> None:
-    assert device.wired(2, 4) == ((0, 1), (2, 3))
-    assert device.wired(3, 3) == ((0, 1), (2, 2), (-1, -1))
-    assert device.wired(1, 0) == ((-1, -1),)
+    assert wired(2, 4) == ((0, 1), (2, 3))
+    assert wired(3, 3) == ((0, 1), (2, 2), (-1, -1))
+    assert wired(1, 0) == ((-1, -1),)
 
 
 class Recorder:

@@ -371,6 +371,10 @@ class DeckMethods:
         """Silences every deck that is not soloed."""
         return self._value("solo", on)
 
+    def inputs(self, channels: str | None = None) -> Any:
+        """Device channels that the deck hears when it plays no file."""
+        return self._value("inputs", channels)
+
     def gate(self, gate: float | None = None) -> Any:
         """Level under which the input counts as silent."""
         return self._value("gate", gate)

@@ -282,6 +282,9 @@ SegueDeck {
 	solo { |value| ^segue.value(this.address("solo"), value) }
 	solo_ { |value| segue.value(this.address("solo"), value) }
 
+	inputs { |value| ^segue.value(this.address("inputs"), value) }
+	inputs_ { |value| segue.value(this.address("inputs"), value) }
+
 	gate { |value| ^segue.value(this.address("gate"), value) }
 	gate_ { |value| segue.value(this.address("gate"), value) }
 

@@ -94,7 +94,7 @@ typedef struct {
     float input_peak, sounded_peak;
     double input_square, sounded_square; /* mean squares over the last block */
     int64_t input_at, sounded_at, slot_at[2], loop_at[2], feed_at[2], scratch_at; /* [once] byte offsets */
-    int32_t in_channel[2];   /* [once] device channel of left and right, -1: none */
+    int32_t in_channel[2];   /* [ctl] device channel of left and right, -1: none */
     segue_mailbox mailbox;
 } segue_deck;
 

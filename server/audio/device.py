@@ -8,7 +8,7 @@ Main thread of the audio process only; the callback itself runs in PortAudio's t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
@@ -18,6 +18,7 @@ from segue.server.audio.core import CompiledCore, Core
 from segue.server.audio.jack import jack_period, name_client
 from segue.server.audio.layout import Geometry
 from segue.server.audio.segment import Audio, Segment
+from segue.server.audio.wiring import needed, wired, wishes
 
 PREFERRED = ("JACK", "ASIO", "Core Audio", "WASAPI", "ALSA", "OSS")
 INSTALL = "install PortAudio (Debian and Ubuntu: apt-get install libportaudio2)"
@@ -135,20 +136,23 @@ def plan(host_api: str | None, name: str | None, rate: int, block: int) -> Plan:
     return Plan(output, beside if beside.inputs else None, rate, period)
 
 
-def wired(decks: int, inputs: int) -> tuple[tuple[int, int], ...]:
-    """Input channels of each deck: pairs in turn; one channel serves both sides; decks without a channel hear nothing."""
-    pairs = [(2 * d, 2 * d + 1) if 2 * d + 1 < inputs else (2 * d, 2 * d) if 2 * d < inputs else (-1, -1) for d in range(decks)]
-    return tuple(pairs)
+def geometry(
+    p: Plan, decks: int, per_deck_out: bool = False, cue: int = -1, inputs: Sequence[str] = (), open_inputs: int = 0
+) -> Geometry:
+    """The segment's sizes for a plan; cue: first of the cue pair's channels, from 0. Raises DeviceError, and ValueError.
 
-
-def geometry(p: Plan, decks: int, per_deck_out: bool = False, cue: int = -1) -> Geometry:
-    """The segment's sizes for a plan; cue: first of the cue pair's channels, from 0. Raises DeviceError, and ValueError."""
-    inputs = min(p.input.inputs, 2 * decks) if p.input else 0
+    inputs: which channels a deck hears, as `2=3,4`, where it is not the next pair. open_inputs: as many at least are opened.
+    """
+    said, there = wishes(inputs, decks), p.input.inputs if p.input else 0
+    if needed(said) > there:
+        which = p.input.name if p.input else p.output.name
+        raise DeviceError(f"audio: input {needed(said)} is to be heard, {which} has {there}; choose others, or another device")
+    opened = min(there, max(2 * decks, needed(said), open_inputs))
     channels = max(2 * decks if per_deck_out else 2, cue + 2)
     if p.output.outputs < channels:
         raise DeviceError(f"audio: {channels} outputs are needed, {p.output.name} has {p.output.outputs}; choose another device")
-    wires = wired(decks, inputs)
-    sizes = {"in_channels": inputs, "out_channels": channels, "cue": cue}
+    wires = wired(decks, opened, said)
+    sizes = {"in_channels": opened, "out_channels": channels, "cue": cue}
     return Geometry(p.rate, p.period, decks, inputs=wires, per_deck_out=per_deck_out, **sizes)
 
 

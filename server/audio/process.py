@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from segue.server.audio.layout import Geometry
 from segue.server.audio.null import NullStream
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import StreamState
+from segue.server.audio.wiring import needed, wired, wishes
 
 LOOK_S = 0.05  # how often the stream is looked after
 STALLED_S = 1.0  # no callback for so long: the stream is gone
@@ -55,6 +56,14 @@ class Settings(Protocol):
     @property
     def cue(self) -> int:
         """The first of the two output channels of the cue pair, from 1; 0 for none."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Which input channels a deck hears, as `2=3,4`, where it is not the next pair."""
+
+    @property
+    def open_inputs(self) -> int:
+        """How many input channels are opened at least."""
 
     @property
     def device(self) -> str | None:
@@ -117,10 +126,13 @@ class Keeper:
     def _geometry(self) -> Geometry:
         s = self._settings
         if self._null:
-            return Geometry(s.rate, s.block, s.decks, cue=s.cue - 1)
+            said = wishes(s.inputs, s.decks)
+            channels = max(2 * s.decks, needed(said), s.open_inputs)
+            return Geometry(s.rate, s.block, s.decks, in_channels=channels, inputs=wired(s.decks, channels, said), cue=s.cue - 1)
         try:
             device.restart(s.client_name)
-            return device.geometry(device.plan(s.host_api, s.device, s.rate, s.block), s.decks, cue=s.cue - 1)
+            plan = device.plan(s.host_api, s.device, s.rate, s.block)
+            return device.geometry(plan, s.decks, cue=s.cue - 1, inputs=s.inputs, open_inputs=s.open_inputs)
         finally:
             device.release()
 

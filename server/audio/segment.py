@@ -250,6 +250,11 @@ class Segment:
         s = self._deck(deck).slot[slot]
         return SlotState(s.take, s.first, s.last, s.exit_frame, s.exit_fade, Policy(s.policy))
 
+    def read_slot(self, deck: int, slot: int) -> Audio:
+        """A copy of what was published last; control."""
+        s = self._deck(deck).slot[slot]
+        return ring_read(self._view(self._deck(deck).slot_at[slot], self.slot_frames), int(s.first), int(s.last - s.first))
+
     def slot_sounds(self, deck: int, slot: int) -> bool:
         """Whether the deck plays the slot, or fades out of it; any."""
         return self._slot_sounds(self._deck(deck), slot)
@@ -279,6 +284,13 @@ class Segment:
         d.loop[half].length, d.loop[half].origin = n, origin
         self._store("loop_published", generation, d)
         return True
+
+    def read_loop(self, deck: int) -> tuple[int, Audio]:
+        """The origin of the loop that was published last, and a copy of it; control."""
+        d = self._deck(deck)
+        half = self._load("loop_published", d) & 1
+        length = int(d.loop[half].length)
+        return int(d.loop[half].origin), self._view(d.loop_at[half], self.loop_frames)[:, :length].copy()
 
     # The cue pair.
 
@@ -378,6 +390,22 @@ class Segment:
     def loop_ready(self, deck: int) -> bool:
         """Whether a fallback loop has been published; any."""
         return self._load("loop_published", self._deck(deck)) > 0
+
+    @property
+    def in_channels(self) -> int:
+        """How many channels of the device are heard at all; any."""
+        return int(self.header.in_channels)
+
+    def inputs(self, deck: int) -> tuple[int, int]:
+        """The device channels that a deck hears, from 0, -1 for none; any."""
+        left, right = self._deck(deck).in_channel
+        return int(left), int(right)
+
+    def set_inputs(self, deck: int, pair: tuple[int, int]) -> None:
+        """Lets a deck hear other channels from the next block on; control. Raises ValueError for one that is not open."""
+        if not all(-1 <= channel < self.in_channels for channel in pair):
+            raise ValueError(f"inputs: {self.in_channels} channels are open, got {max(pair) + 1}; choose one of these")
+        self._deck(deck).in_channel[0], self._deck(deck).in_channel[1] = pair
 
     def set_gate(self, deck: int, dbfs: float) -> None:
         """Sets the peak level under which the input counts as silent; control."""
