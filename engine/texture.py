@@ -21,7 +21,7 @@ Audio = NDArray[np.float32]
 
 WINDOW, HOP = 2048, 512
 BANDS = 40
-SMOOTH = 3  # hops over which the power of a band is averaged
+SMOOTH = 5  # hops over which the power of a band is averaged
 BOUND_DB = (-18.0, 9.0)  # of what a band is moved by; what is wanted beyond comes from the decoder itself
 LEAST = 1e-9  # power of a band that is as good as none
 REACH = WINDOW + SMOOTH * HOP  # samples on either side that a sample depends on

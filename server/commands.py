@@ -126,6 +126,7 @@ _COMMON = (
 )
 _K = Arg("k", "f", "share of noise in the start, Table 2: 1 is new, 0 is what stands there", "", 0, 1, 0.85)
 _T = Arg("T", "f", "level to start from instead of mixing by k: 1 is new, 0 is what stands there; the slides' T / 1000", "", 0, 1)
+_START = Arg("T", "f", "level to start from: 1 is new, 0 is a collage of what was heard, on its beat", "", 0, 1)
 _WEIGHT = Arg("weight", "f", "push of the style, or of the classes without one, on each new frame", "", 0, 1000, 1.0)
 _CLASS_WEIGHT = Arg("class_weight", "f", "push of the classes beside that of a style", "", 0, 1000, 1.0)
 _RECONSTRUCTION = Arg("reconstruction", "f", "pull of the context, in the regimes guided and tail", "", 0, 100, 1.0)
@@ -155,7 +156,7 @@ def _event(path: str, doc: str, args: tuple[Arg, ...]) -> Spec:
 
 SPECS: tuple[Spec, ...] = (
     # verbs that make a take
-    _verb("continue", "plays on from what has just sounded (continuation)", (*_TAKE, _ENDLESS)),
+    _verb("continue", "plays on from what has just sounded (continuation)", (*_TAKE, _START, _ENDLESS)),
     _verb(
         "transition",
         "bridges into another deck and goes on there (transition)",
@@ -168,7 +169,7 @@ SPECS: tuple[Spec, ...] = (
             Arg("limit", "f", "by which the target's tempo is changed at most", "%", 0, 50, STRETCH_LIMIT),
         ),
     ),
-    _verb("infill", "fills the coming stretch anew, joined to what follows on a file deck (infill)", (*_TAKE,)),
+    _verb("infill", "fills the coming stretch anew, joined to what follows on a file deck (infill)", (*_TAKE, _START)),
     _verb("vary", "varies what was heard last, keeping its outline (regenerate, or renoise with T)", (*_TAKE, _K, _T)),
     _verb("loop", "makes the last phrase into a loop that closes without a seam (loop)"),
     _verb(
@@ -179,6 +180,7 @@ SPECS: tuple[Spec, ...] = (
             Arg("path", "s", "a file whose sound is the style"),
             Arg("class", "s", "the name of a class of the classifier"),
             *_TAKE,
+            _START,
             _WEIGHT,
             _CLASS_WEIGHT,
             _RECONSTRUCTION,

@@ -134,6 +134,7 @@ class Inference:
             xi=job.xi,
             regime=job.regime,
             parameters=dict(job.parameters),
+            start=job.start,
         )
 
     def _read(self, source: Source | None) -> Audio | None:

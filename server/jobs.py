@@ -76,6 +76,7 @@ class Job:
     xi: float | None = None
     regime: str = "clean"
     parameters: Mapping[str, float] = field(default_factory=dict)
+    start: float | None = None
     also: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> str:

@@ -11,6 +11,7 @@ from segue.server.commands import Command, CommandError, Spec, Value
 from segue.server.contexts import LONGEST_S, context, known_future, lead, offset
 from segue.server.jobs import FilePart, Job, RingPart
 from segue.server.phrases import lag, meant
+from segue.server.reanchoring import anchor
 from segue.server.state import SPARE, Deck, Moment, Take, World
 from segue.server.timeline import LEAD_BLOCKS
 
@@ -57,6 +58,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         xi=xi_of(settings),
         regime=str(settings["regime"]),
         parameters={name: float(settings[name] or 0.0) for name in PARAMETERS.get(task, ())},
+        start=None if bound.get("T") is None or task == "renoise" else float(bound["T"] or 0.0),
     )
     world.next_job += 1
     take = Take(
@@ -129,7 +131,9 @@ def begin(world: World, take: Take, moment: Moment) -> None:
     deck = world.deck(take.job.deck)
     take.submitted = moment.frame
     take.t0 = moment.deck(deck.number).heard
+    take.asked_length = take.length
     _BEGIN[take.job.verb](world, take, deck, moment)
+    anchor(world, take)
     _fit_steps(world, take, moment)
 
 

@@ -81,6 +81,15 @@ def test_options_reach_the_engine(
     assert Job.from_json(job.to_json()) == job
 
 
+def test_where_a_take_starts_is_the_engines_until_it_is_said(stage: Stage) -> None:
+    assert asked(stage, "continue").start is None
+    told = asked(stage, "continue", "T", 0.0)
+    assert told.start == 0.0
+    assert Job.from_json(told.to_json()).start == 0.0
+    varied = asked(stage, "vary", "T", 0.4)
+    assert (varied.start, dict(varied.parameters)) == (None, {"T": pytest.approx(0.4)})
+
+
 def test_weights_are_values_of_the_deck(stage: Stage) -> None:
     stage.send("/segue/deck/1/weight", 7.0)
     assert asked(stage, "style", "deck", 2).parameters["weight"] == 7.0

@@ -36,6 +36,7 @@ class DeckMethods:
         xfade: float | None = None,
         commit: bool | None = None,
         id: int | None = None,
+        T: float | None = None,
         endless: bool | None = None,
     ) -> int:
         """Plays on from what has just sounded (continuation)."""
@@ -51,6 +52,7 @@ class DeckMethods:
             xfade=xfade,
             commit=commit,
             id=id,
+            T=T,
             endless=endless,
         )
 
@@ -106,6 +108,7 @@ class DeckMethods:
         xfade: float | None = None,
         commit: bool | None = None,
         id: int | None = None,
+        T: float | None = None,
     ) -> int:
         """Fills the coming stretch anew, joined to what follows on a file deck (infill)."""
         return self._take(
@@ -120,6 +123,7 @@ class DeckMethods:
             xfade=xfade,
             commit=commit,
             id=id,
+            T=T,
         )
 
     def vary(
@@ -200,6 +204,7 @@ class DeckMethods:
         xfade: float | None = None,
         commit: bool | None = None,
         id: int | None = None,
+        T: float | None = None,
         weight: float | None = None,
         class_weight: float | None = None,
         reconstruction: float | None = None,
@@ -220,6 +225,7 @@ class DeckMethods:
             xfade=xfade,
             commit=commit,
             id=id,
+            T=T,
             weight=weight,
             class_weight=class_weight,
             reconstruction=reconstruction,

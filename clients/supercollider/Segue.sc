@@ -155,8 +155,8 @@ SegueDeck {
 	}
 
 	// plays on from what has just sounded (continuation)
-	continue { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, endless| 
-		^this.take("continue", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'endless', endless])
+	continue { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, tLevel, endless| 
+		^this.take("continue", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel, 'endless', endless])
 	}
 
 	// bridges into another deck and goes on there (transition)
@@ -165,8 +165,8 @@ SegueDeck {
 	}
 
 	// fills the coming stretch anew, joined to what follows on a file deck (infill)
-	infill { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id| 
-		^this.take("infill", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id])
+	infill { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, tLevel| 
+		^this.take("infill", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel])
 	}
 
 	// varies what was heard last, keeping its outline (regenerate, or renoise with T)
@@ -180,8 +180,8 @@ SegueDeck {
 	}
 
 	// continues in the style of a deck or a file, towards a class, or both (embedder and classifier guidance)
-	style { |deck, path, className, beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, weight, classWeight, reconstruction| 
-		^this.take("style", ['deck', deck, 'path', path, 'class', className, 'beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'weight', weight, 'class_weight', classWeight, 'reconstruction', reconstruction])
+	style { |deck, path, className, beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, tLevel, weight, classWeight, reconstruction| 
+		^this.take("style", ['deck', deck, 'path', path, 'class', className, 'beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel, 'weight', weight, 'class_weight', classWeight, 'reconstruction', reconstruction])
 	}
 
 	// plays something new, from noise alone (unconditional)
