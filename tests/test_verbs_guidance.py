@@ -9,13 +9,13 @@ import pytest
 from fake_runner import RATE, STATE, FakeRunner
 
 from segue.engine.tasks import tasks
-from segue.server.commands import SPECS, Value
+from segue.server.commands import SPECS, Kind, Value
 from segue.server.config import Config
 from segue.server.jobs import Job
 from segue.server.stage import Stage
 from segue.server.verbs import PARAMETERS, TASKS
 
-SPEC_OF = {spec.name: spec for spec in SPECS}
+SPEC_OF = {spec.name: spec for spec in SPECS if spec.kind is Kind.VERB}
 VERB_OF = {task: verb for verb, task in TASKS.items()} | {"renoise": "vary", "classify": "style"}
 
 
