@@ -18,6 +18,7 @@ from segue.server.holding import due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
 from segue.server.loudness import SILENT_DB
 from segue.server.placing import advance, ended, retimed, said, started
+from segue.server.reanchoring import moved
 from segue.server.recording import VERBS as RECORDING
 from segue.server.recording import shaped
 from segue.server.state import OVER, Again, Asked, File, Moment, State, Take, World
@@ -246,6 +247,7 @@ class Session:
         world, effects = self.world, list(self._due_now(moment))
         if world.timed is not world.grid:
             world.timed = world.grid
+            effects += moved(world, moment)
             effects += retimed(world, moment)
         effects += follow(world, moment)
         effects += self._start_due(moment)

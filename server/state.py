@@ -89,6 +89,10 @@ class Take:
     target_position: int = 0  # place in its track, or in its captured phrase, at t0
     wish: Wish = field(default_factory=Wish)  # of a transition
     alignment: Alignment | None = None
+    anchor: tuple[int, float] | None = None  # the frame and the beat that it counts on, of a take between files
+    asked_length: int = 0  # as length, before it was begun
+    again_made: int = 0  # times that it was made anew since the tempo moved
+    told_off: bool = False
     deadline: int | None = None  # the frame at which a transition that is not ready becomes a plain crossfade
     target_track: str = ""  # its file as it is played from then on
     target_phrase: int | None = None  # the captured take that stands for the future of a live target

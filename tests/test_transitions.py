@@ -271,3 +271,42 @@ def test_a_seek_returns_to_the_files_own_tempo(make: Make, tmp_path: Path) -> No
     assert held.path == second
     start = before + RATE - held.origin_frame + held.origin_position
     np.testing.assert_array_equal(out[:, RATE:], read_region(second, start, 2 * RATE, RATE))
+
+
+@stretcher
+@pytest.mark.parametrize(("bpm", "sentence"), [(116.0, "made anew"), (125.0, "made anew")])
+def test_a_live_transition_is_made_anew_when_the_tempo_moves(make: Make, tmp_path: Path, bpm: float, sentence: str) -> None:
+    stage = make(1.5, tempo=120.0)
+    path = file(tmp_path, "b.wav", pulse(122.0, 60.0, 0.3, 2))
+    stage.send("/segue/deck/2/load", path, "gain", 0.0, "bpm", 122.0, "beat", 0.3)
+    live = pulse(120.0, 30.0, 0.0, 1)
+    stage.play(live[:, : 5 * RATE], 5 * RATE)
+    stage.send("/segue/deck/1/transition", "to", 2, "at", 10.0, "beats", 4.0, "id", 9)
+    stage.play(live[:, 5 * RATE :], RATE // 2)
+    stage.send("/segue/tempo", bpm)
+    before = stage.frame
+    out = stage.play(live, 14 * RATE)
+    assert any(sentence in str(args[5]) and args[0] == 9 for args in said(stage, "/segue/job"))
+    world = stage.conductor.session.world
+    end = next(take.exit for take in world.takes.values() if take.number == 9) + RATE // 10
+    beats = np.array([world.grid.beat_at(frame) for frame in onsets(out[:, end - before :]) + end])
+    assert len(beats) > 6
+    assert np.abs(beats - np.round(beats)).max() * 60.0 / bpm < 0.004
+
+
+def test_an_infill_that_cannot_be_made_anew_says_so(make: Make, tmp_path: Path) -> None:
+    stage = make(0.6, tempo=120.0)
+    path = file(tmp_path, "a.wav", np.random.default_rng(1).normal(0, 0.1, (2, 40 * RATE)).astype(np.float32))
+    stage.send("/segue/deck/1/load", path, "gain", 0.0, "bpm", 100.0, "beat", 0.0)
+    stage.play(None, RATE // 2)
+    stage.send("/segue/deck/1/play")
+    stage.play(None, 4 * RATE)
+    stage.send("/segue/deck/1/infill", "beats", 4.0, "quant", "bar")
+    for _ in range(200):
+        stage.play(None, RATE // 50)
+        if said(stage, "/segue/job")[-1][3] == "running":
+            break
+    stage.play(None, RATE // 2)
+    stage.send("/segue/tempo", 140.0)
+    stage.play(None, 2 * RATE)
+    assert any("its beats do not fall on the server's" in str(args[5]) for args in said(stage, "/segue/job"))
