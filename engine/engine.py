@@ -20,9 +20,11 @@ from segue.engine.models.guide import Guide
 from segue.engine.models.guide import guide as find_guide
 from segue.engine.models.spec import Model
 from segue.engine.paper import levels, xi_at
+from segue.engine.problem import Problem
 from segue.engine.protocols import Denoiser
 from segue.engine.request import CancelledError, EngineError, Piece, Request
-from segue.engine.samplers import sampler
+from segue.engine.samplers import ROLLING, sampler
+from segue.engine.samplers.rolling import rolls
 from segue.engine.seam import FADE_S, joined, joined_before
 from segue.engine.shapes import Window
 from segue.engine.task import Sources, Task
@@ -34,6 +36,7 @@ __all__ = ["CancelledError", "Engine", "EngineError", "Piece", "Request"]
 START = 0.5  # level at which a take starts that has a collage of the context to start from
 CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, Levy et al. 2023)
 
+CONTINUED = ("continuation", "generate")  # what the rolling sampler can make: nothing is known after it
 LEVEL_S = 3  # seconds before t0 whose loudness the takes hold
 
 OnStep = Callable[[int, int], None]
@@ -138,6 +141,8 @@ class Engine:
             raise ValueError(f"{task.name}: needs a classifier and classes, the guide {self.guide.name} brings none; use style")
         if not 0 <= self._start(request) <= 1:
             raise ValueError(f"start: got {request.start:g}; 0 keeps the collage of the context, 1 is noise alone")
+        if request.sampler == ROLLING and (task.name not in CONTINUED or request.regime != "clean"):
+            raise ValueError(f"rolling: makes {' and '.join(CONTINUED)} in the regime clean, got {task.name} in {request.regime}")
         if not 0 <= self._xi(request) < float("inf"):
             raise ValueError(f"xi: got {self._xi(request):g}; a number from 0 on, {self.model.spec.xi:g} is usual")
         return task
@@ -147,14 +152,10 @@ class Engine:
         latents = line.x_bar.clone()
         name, level, done = digest(request), Level(), 0
         taps = None if line.texture is not None else self._colour(line, parts)
-        for number, window in enumerate(line.windows):
+        for made, last in self._made(run, latents):
             with torch.no_grad():
-                latents[..., line.left + window.first : line.left + window.first + window.new] = self._solve(
-                    run, latents, window, number
-                )
-                last = number == len(line.windows) - 1
                 # What the next window's first frames reach into waits for them, so that no seam lies between windows.
-                reached = (window.first + window.new - self._reach) * self._hop
+                reached = (made - self._reach) * self._hop
                 end = parts.new if last else min(parts.new, reached)
                 if end <= done:
                     continue
@@ -166,22 +167,38 @@ class Engine:
         if parts.rest is not None:
             yield Piece(done, parts.rest, 1.0, 0, name)
 
+    def _made(self, run: _Run, latents: Tensor) -> Iterator[tuple[int, bool]]:
+        """How many new frames stand in the line, and whether these are all, each time that there are more."""
+        if run.request.sampler == ROLLING:
+            yield from self._rolled(run, latents)
+            return
+        left, windows = run.line.left, run.line.windows
+        for number, window in enumerate(windows):
+            with torch.no_grad():
+                latents[..., left + window.first : left + window.first + window.new] = self._solve(run, latents, window, number)
+            yield window.first + window.new, number == len(windows) - 1
+
+    def _rolled(self, run: _Run, latents: Tensor) -> Iterator[tuple[int, bool]]:
+        """The same by the rolling sampler: a hop of frames for each call of the model."""
+        request, denoiser, left = run.request, self._denoiser(run), run.line.left
+        new = latents.shape[-1] - left
+        problem = self._problem(run, denoiser, latents, Window(0, new, left, 0), 0)
+        ladder = levels(request.steps, problem.t_T)
+        hop = max(1, (self._size - self._context) // request.steps)
+        self._stop(run)
+        moved = problem.to(getattr(denoiser, "device", "cpu"))
+        for n, (x, done) in enumerate(rolls(denoiser, moved, ladder, self._context + hop * request.steps, hop)):
+            if run.on_step:
+                run.on_step(n % request.steps, request.steps)
+            self._stop(run)
+            if done > left:
+                latents[..., left:done] = x[..., left:done].cpu()
+                yield done - left, done - left == new
+
     def _solve(self, run: _Run, latents: Tensor, window: Window, number: int) -> Tensor:
         """The new frames `[1, C, new]` of one window, given the line as far as it is made."""
         request, denoiser = run.request, self._denoiser(run)
-        begin = run.line.left + window.start
-        x_bar = latents[..., begin : begin + window.left + window.new + window.right]
-        classes = None if request.classes is None else torch.from_numpy(request.classes)
-        guide = self.guide
-        sources = Sources(x_bar, window.left, window.right, guide.embedder, run.style, guide.classifier, classes)
-        # A take from nothing goes on from itself: after its first window there is a context.
-        task = self._tasks["continuation"] if window.left and not run.task.needs | run.task.also else run.task
-        z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number)) * (1 + self.model.spec.heat / request.steps)
-        parameters = request.parameters if task is run.task else {}
-        problem = task.problem(sources, z, **parameters)
-        if run.start < 1:
-            problem = problem.from_level(run.start, x_bar, z)
-        problem = enter(problem, request.regime, denoiser, request.tail)
+        problem = self._problem(run, denoiser, latents, window, number)
 
         def told(i: int, x_0: Tensor) -> None:
             if run.on_step:
@@ -198,6 +215,22 @@ class Engine:
             on_step=told,
         )
         return x_0[..., window.left : window.left + window.new].cpu()
+
+    def _problem(self, run: _Run, denoiser: Denoiser, latents: Tensor, window: Window, number: int) -> Problem:
+        """What is to be solved in one window, given the line as far as it is made."""
+        request, begin = run.request, run.line.left + window.start
+        x_bar = latents[..., begin : begin + window.left + window.new + window.right]
+        classes = None if request.classes is None else torch.from_numpy(request.classes)
+        guide = self.guide
+        sources = Sources(x_bar, window.left, window.right, guide.embedder, run.style, guide.classifier, classes)
+        # A take from nothing goes on from itself: after its first window there is a context.
+        task = self._tasks["continuation"] if window.left and not run.task.needs | run.task.also else run.task
+        z = noise.normal(tuple(x_bar.shape), noise.generator(request.seed, number)) * (1 + self.model.spec.heat / request.steps)
+        parameters = request.parameters if task is run.task else {}
+        problem = task.problem(sources, z, **parameters)
+        if run.start < 1:
+            problem = problem.from_level(run.start, x_bar, z)
+        return enter(problem, request.regime, denoiser, request.tail)
 
     def _denoiser(self, run: _Run) -> Denoiser:
         """The model's; one that takes a condition is told the wanted classes, or the style's embedding, if of its length."""

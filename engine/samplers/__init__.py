@@ -16,7 +16,8 @@ from segue.engine.protocols import Denoiser
 # on_step(i, x_0_hat): step i of 1..N is done
 OnStep: TypeAlias = Callable[[int, Tensor], None]
 
-NAMES = ("ddim", "ddpm")
+NAMES = ("ddim", "ddpm")  # that take any problem
+ROLLING = "rolling"  # that goes on for as long as there are frames, after a clean context
 # What a name may be marked with: NAME+x_t takes the gradient on A(x_t), not on A(x_0_hat); NAME+free takes no consistency step
 MARKS: Mapping[str, Mapping[str, Any]] = {"x_t": {"guidance": on_x_t}, "free": {"consistency": leave}}
 
@@ -43,10 +44,11 @@ def sampler(name: str) -> Sampler:
     """The sampler of that name, or of that name with MARKS. Raises ValueError for another."""
     from segue.engine.samplers.ddim import ddim
     from segue.engine.samplers.ddpm import ddpm
+    from segue.engine.samplers.rolling import rolling
 
-    table: dict[str, Sampler] = {"ddim": ddim, "ddpm": ddpm}
+    table: dict[str, Sampler] = {"ddim": ddim, "ddpm": ddpm, ROLLING: rolling}
     base, *marks = name.split("+")
     if base not in table or len(set(marks)) != len(marks) or not set(marks) <= MARKS.keys():
-        raise ValueError(f"sampler: got {name!r}; one of {', '.join(NAMES)}")
+        raise ValueError(f"sampler: got {name!r}; one of {', '.join(table)}")
     options = {key: value for mark in marks for key, value in MARKS[mark].items()}
     return partial(table[base], **options) if options else table[base]
