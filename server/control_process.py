@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 from segue.server.analysing import Processes
 from segue.server.audio.priority import ahead_of_the_model
@@ -33,6 +32,7 @@ from segue.server.control.surface import Surface
 from segue.server.effects import Source
 from segue.server.events import Audience, Events
 from segue.server.jobs import WorkerEvent
+from segue.server.placing import said
 from segue.server.reports import JOB_TYPES, levels
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
@@ -41,6 +41,7 @@ from segue.server.state import World
 from segue.server.sync.beats import Beats
 from segue.server.sync.listening import Listening
 from segue.server.sync.sources import Sources
+from segue.server.takeover import adopt, remembered, restore
 from segue.server.upcoming import Upcoming
 from segue.server.waveform import Waveforms
 from segue.server.worker import ProcessWorker
@@ -50,13 +51,6 @@ SAVE_S = 0.2
 LOG_LINES = 16  # spelled out at a tick
 LOCK_S = 0.5  # the clock is watched for so long before the door opens
 LOST = "the control process ended while this was being made; ask again"
-
-
-class Left(NamedTuple):
-    """What a process that died has left to be settled: who listened to it, and what it was to make."""
-
-    leases: list[tuple[str, str, bool]]
-    jobs: list[tuple[int, int, str, str, str]]  # number, deck, verb, route, address
 
 
 class Control:
@@ -73,6 +67,7 @@ class Control:
         world = World.fresh(config.rate, segment.decks, config.tempo)
         world.latency = round((config.output_latency + config.input_latency) * config.rate)
         self._left = restore(world, config.state_file)
+        self._adopted = adopt(world, segment, self._left.sounding)
         delays = Delays(config.output_latency, config.allowance)
         analyst = Processes(config.rate)
         self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, delays, analyst)
@@ -165,6 +160,13 @@ class Control:
         for number, deck, verb, route, address in self._left.jobs:
             self._events.emit(f"{ROOT}/job", number, deck, verb, "failed", 1.0, LOST, types=JOB_TYPES)
             self._events.fail(route, address, LOST, "engine-down")
+        for take in self._adopted:
+            self._conductor.perform([said(take)])
+        adopted = {take.job.id for take in self._adopted}
+        for job, facts in self._left.sounding.items():
+            if job not in adopted:  # it has ended meanwhile
+                ended = facts["number"], facts["deck"], facts["verb"], "done", 1.0, ""
+                self._events.emit(f"{ROOT}/job", *ended, types=JOB_TYPES)
 
     async def _lock_clock(self) -> None:
         until = asyncio.get_running_loop().time() + LOCK_S
@@ -263,56 +265,6 @@ class Control:
 def shown(host: str) -> str:
     """A host as a browser wants it: the local one where the server listens on all."""
     return "localhost" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host
-
-
-def remembered(world: World) -> dict[str, object]:
-    """What a new control process has to know of the one before it."""
-    return {
-        "bpm": world.grid.bpm,
-        "beats_per_bar": world.grid.beats_per_bar,
-        "origin": world.grid.origin,
-        "source": world.sync.source,
-        "next_job": world.next_job,
-        "next_play": world.next_play,
-        "locked": world.locked,
-        "monitor": world.monitor,
-        "generated": world.generated,
-        "reference": world.reference,
-        "scenes": world.scenes,
-        "jobs": [(t.number, t.job.deck, t.job.verb, t.route, t.address) for t in world.pending()],
-        "decks": [
-            {
-                "values": d.values,
-                "gain": d.gain,
-                "heard_from": d.heard_from,
-                "slot": d.slot,
-                "file": vars(d.file) if d.file else None,
-            }
-            for d in world.decks
-        ],
-    }
-
-
-def restore(world: World, path: str) -> Left:
-    """Takes over what was remembered, if there is any that can be read; returns what is left to be settled."""
-    from segue.server.state import File
-    from segue.server.tempo import Grid
-
-    try:
-        data = json.loads(Path(path).read_text())
-        world.grid = Grid(world.rate, data["bpm"], data["beats_per_bar"], data["origin"])
-        world.sync.source = data["source"]
-        world.monitor, world.generated = data["monitor"], data["generated"]
-        world.reference = data["reference"]
-        world.locked, world.scenes = data["locked"], {int(number): kept for number, kept in data["scenes"].items()}
-        world.next_job, world.next_play = data["next_job"] + 1, data["next_play"] + 64
-        for deck, kept in zip(world.decks, data["decks"], strict=False):
-            deck.values.update(kept["values"])
-            deck.heard_from, deck.slot, deck.gain = kept["heard_from"], kept["slot"], kept["gain"]
-            deck.file = File(**kept["file"] | {"beats": tuple(kept["file"]["beats"])}) if kept["file"] else None
-        return Left([(s, t, m) for s, t, m in data["leases"]], [(n, d, v, r, a) for n, d, v, r, a in data["jobs"]])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Left([], [])
 
 
 def main() -> int:

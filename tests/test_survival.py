@@ -19,6 +19,7 @@ from segue.bench.live import jack, serve
 from segue.bench.tape import Player
 from segue.clients.python import Event
 from segue.server.audio.segment import Segment, SharedMemoryError
+from segue.server.audio.values import Op
 from segue.server.jobs import Audio
 
 RATE, BLOCK = 44_100, 256
@@ -131,6 +132,38 @@ def test_sound_goes_on_though_engine_and_control_are_killed(tmp_path: Path, fake
     assert all(-0.01 < place < 0.1 for place, _ in found)
     # The performer's own end is abrupt; beyond it nothing clicks but periods that JACK lost.
     assert sum(place > 0.1 for place in bends) <= sum(c["gap_xruns"] + c["status_xruns"] for c in counts)
+
+
+@pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is not installed: apt-get install jackd2")
+@pytest.mark.parametrize("ending", ["by itself", "by stop"])
+def test_a_take_is_known_to_the_control_process_that_comes_after_it(tmp_path: Path, fake_engine: None, ending: str) -> None:
+    path, lasts = str(tmp_path / "tone.wav"), 30.0
+    soundfile.write(path, tone(60.0).T, RATE, subtype="FLOAT")
+    with jack(BLOCK), serve("--host-api", "JACK") as (client, server, _), Player(RATE, BLOCK) as player:
+        player.connect("segue")
+        player.start(path)
+        time.sleep(4.0)  # of music
+        number = client.deck(1).continue_(sec=lasts)
+        start = client.wait(lambda e: e.address == "/segue/take" and e.args[0] == number, 10.0).args[3]
+        client.wait(state(number, "playing"), 1.0)
+        time.sleep(4.0)  # all of it is made; what is known is written five times a second
+        child(server.pid, "server.control_process").send_signal(signal.SIGKILL)
+        again = client.wait(state(number, "playing"), SOON_S)  # told once more
+        assert again.args[1:3] == (1, "continue")
+        if ending == "by stop":
+            client.send("/segue/deck/1/stop", "quant", "off")
+        client.wait(state(number, "done"), lasts)
+        sounded = Segment.attach(f"segue-{server.pid}")
+        try:
+            left = next(line for line in reversed(sounded.applied(0)) if line.op in (Op.EXIT, Op.PLAY))
+        finally:
+            sounded.close()
+        assert client.status()["decks"][0]["state"] == "dry"
+        if ending == "by stop":
+            assert left.op is Op.PLAY
+            assert left.applied < start + round(lasts * RATE)
+        else:
+            assert (left.op, left.applied) == (Op.EXIT, start + round(lasts * RATE))
 
 
 def test_nothing_outlives_a_server_that_was_killed(fake_engine: None) -> None:
