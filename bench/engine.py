@@ -7,21 +7,22 @@ import json
 import platform
 import resource
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from segue.bench.timing import Times, timed
 from segue.engine.backends import Site, backends, chosen, known_answer_error, make
 from segue.engine.backends.choice import CANDIDATES
 from segue.engine.backends.floors import Machine, floor_s, weight_bytes
 from segue.engine.backends.graphs import codec_module, network
 from segue.engine.backends.site import versions
 from segue.engine.checkpoint import load
-from segue.engine.engine import Engine
+from segue.engine.engine import CONTEXT_SHARE, Engine
 from segue.engine.models.spec import Model
 from segue.engine.request import Request
 from segue.server.cache import cache_folder
@@ -31,12 +32,16 @@ REGIMES = ("clean", "tail", "guided")
 MATMUL = 1024  # side of the square product that is measured beside the rest
 COPY = 1 << 24  # floats of the copy that bandwidth is measured by
 SEED = 1
+LEAST = 1e-9
 PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "tensorrt-rtx", "tensorrt")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: a component or a task, the other is None. Times in seconds; rtf is median_s over the audio made."""
+    """One measurement: a component or a task, the other is None. Times in seconds; rtf is median_s over the audio made.
+
+    cpu_s: see `Times`. take_error: relative difference of a take from eager's with the same seed.
+    """
 
     model: str
     component: str | None
@@ -54,37 +59,21 @@ class Row:
     peak_memory_mb: float | None = None
     floor_s: float | None = None
     known_answer_error: float | None = None
+    cpu_s: float | None = None
+    take_error: float | None = None
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every row of one back-end shares."""
+    """What every row of one back-end shares. plain: the same model on eager."""
 
     name: str
     model: Model
+    plain: Model
     device: str
     repeats: int
     machine: Machine
     error: float | None
-
-
-def timed(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median and 99th percentile of the seconds that work takes, after one run that is not counted."""
-    work()
-    times = []
-    for _ in range(repeats):
-        synchronise()
-        begun = time.perf_counter()
-        work()
-        synchronise()
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times)), float(np.quantile(times, 0.99))
-
-
-def synchronise() -> None:
-    """Wait for the GPU, where there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def component_rows(bench: Bench, batch: int = 1) -> list[Row]:
@@ -104,20 +93,18 @@ def component_rows(bench: Bench, batch: int = 1) -> list[Row]:
     seconds = batch * frames * hop / model.rate
     for name, work in works.items():
         with torch.no_grad():
-            median, p99 = timed(work, bench.repeats)
-        row = Row(model.name, name, None, bench.name, None, None, batch, model.window_s, None, bench.repeats, median, p99, None)
-        made[name] = replace(row, **shared(bench), rtf=median / seconds, floor_s=component_floor(name, bench, batch))
-        say(f"{bench.name}: {name}, batch {batch}: {1e3 * median:.1f} ms")
+            times = timed(work, bench.repeats)
+        row = Row(model.name, name, None, bench.name, None, None, batch, model.window_s, None, **measured(times, seconds))
+        made[name] = replace(row, **shared(bench), floor_s=component_floor(name, bench, batch))
+        say(f"{bench.name}: {name}, batch {batch}, {model.window_s:g} s: {1e3 * times.median_s:.1f} ms")
     return list(made.values())
 
 
 def component_floor(name: str, bench: Bench, batch: int) -> float | None:
-    """The floor of one component, counted on the eager model; None where its modules cannot be counted."""
-    model = bench.model
+    """The floor of one component of one window, counted on the eager model; None where its modules cannot be counted."""
+    model = bench.plain  # what runs elsewhere cannot be counted, and does the same
     frames = model.window_frames
     net, codec = network(model), codec_module(model)
-    if "forward" in vars(net) or "encode" in vars(codec):
-        return None  # what runs elsewhere is not counted: the floor stands in the rows of eager
     z = torch.zeros(batch, model.codec.latent_dim, frames, device=bench.device)
     t = torch.full((batch,), 0.5, device=bench.device)
     if name in ("denoiser", "vjp"):
@@ -136,6 +123,11 @@ def shared(bench: Bench) -> dict[str, Any]:
     return {"peak_memory_mb": peak_memory_mb(), "known_answer_error": bench.error}
 
 
+def measured(times: Times, seconds: float) -> dict[str, Any]:
+    """The columns of a row that are times. seconds: of audio made."""
+    return {**asdict(times), "rtf": times.median_s / seconds}
+
+
 def continuation(engine: Engine, steps: int = STEPS, **options: Any) -> Request:
     """A continuation of one window, after noise."""
     noise = np.random.default_rng(SEED).standard_normal((2, round(engine.context_min_s * engine.sample_rate)))
@@ -144,17 +136,29 @@ def continuation(engine: Engine, steps: int = STEPS, **options: Any) -> Request:
 
 def take_rows(bench: Bench, steps: int) -> list[Row]:
     """A continuation of one window in each regime, from audio to audio."""
-    engine = Engine(bench.model)
-    repeats, rows = max(3, bench.repeats // 2), []
+    engine, plain = Engine(bench.model), Engine(bench.plain)
+    name, window_s, rows = bench.model.name, bench.model.window_s, []
     for regime in REGIMES:
         request = continuation(engine, steps, regime=regime)
-        median, p99 = timed(lambda request=request: engine.take(request), repeats)  # type: ignore[misc]
-        window_s, new_s = bench.model.window_s, engine.new_s
-        name, times = bench.model.name, (median, p99)
-        row = Row(name, None, "continuation", bench.name, regime, steps, 1, window_s, new_s, repeats, *times, median / new_s)
-        rows.append(replace(row, **shared(bench)))
-        say(f"{bench.name}: continuation, {regime}, {steps} steps: {median:.3f} s for {engine.new_s:.2f} s")
+        times = timed(lambda request=request: engine.take(request), max(3, bench.repeats // 2))  # type: ignore[misc]
+        a, b = engine.take(request), plain.take(request)
+        apart = float(np.linalg.norm(a - b) / max(np.linalg.norm(b), LEAST))
+        length = (window_s, engine.new_s)
+        row = Row(name, None, "continuation", bench.name, regime, steps, 1, *length, **measured(times, engine.new_s))
+        rows.append(replace(row, **shared(bench), take_error=apart, floor_s=take_floor(bench, steps, regime)))
+        say(f"{bench.name}: continuation, {regime}, {steps} steps: {times.median_s:.3f} s for {engine.new_s:.2f} s")
     return rows
+
+
+def take_floor(bench: Bench, steps: int, regime: str) -> float | None:
+    """The networks' floors together: context in, steps with their gradients, but for the last one's, and new audio out."""
+    floors = {name: component_floor(name, bench, 1) for name in ("encoder", "denoiser", "decoder")}
+    if None in floors.values():
+        return None
+    once = {name: floor or 0.0 for name, floor in floors.items()}
+    gradients = 0 if regime == "clean" else steps - 1
+    share = CONTEXT_SHARE
+    return share * once["encoder"] + (steps + gradients) * once["denoiser"] + (1 - share) * once["decoder"]
 
 
 def peak_memory_mb() -> float:
@@ -171,19 +175,20 @@ def measured_machine(device: str) -> Machine:
     a = torch.randn(side, side, device=device, dtype=torch.bfloat16 if cuda else torch.float32)
     x = torch.randn(COPY, device=device)
     y = torch.empty_like(x)
-    flops = 2 * side**3 / timed(lambda: a @ a, 10)[0]
-    return Machine(flops, 2 * x.nbytes / timed(lambda: y.copy_(x), 10)[0])
+    flops = 2 * side**3 / timed(lambda: a @ a, 10).median_s
+    return Machine(flops, 2 * x.nbytes / timed(lambda: y.copy_(x), 10).median_s)
 
 
 def table(rows: list[Row]) -> str:
     """The rows as lines of text."""
-    lines = [f"{'':48}{'median ms':>11}{'p99 ms':>10}{'rtf':>9}{'floor ms':>10}{'error':>9}"]
+    lines = [f"{'':56}{'median ms':>11}{'p99 ms':>10}{'cpu ms':>9}{'rtf':>9}{'floor ms':>10}{'error':>9}{'take':>9}"]
     for row in rows:
         what = row.component or f"{row.task}, {row.guidance}, {row.steps} steps"
-        name = f"{row.backend}: {what}" + (f" x {row.batch}" if row.batch > 1 else "")
+        name = f"{row.backend}: {what}, {row.window_s:g} s" + (f" x {row.batch}" if row.batch > 1 else "")
         floor = "" if row.floor_s is None else f"{1e3 * row.floor_s:.2f}"
-        error = "" if row.known_answer_error is None else f"{row.known_answer_error:.1e}"
-        lines.append(f"{name:48}{1e3 * row.median_s:11.1f}{1e3 * row.p99_s:10.1f}{row.rtf or 0:9.4f}{floor:>10}{error:>9}")
+        errors = "".join(f"{'' if e is None else f'{e:.1e}':>9}" for e in (row.known_answer_error, row.take_error))
+        times = f"{1e3 * row.median_s:11.1f}{1e3 * row.p99_s:10.1f}{1e3 * (row.cpu_s or 0):9.1f}{row.rtf or 0:9.4f}"
+        lines.append(f"{name:56}{times}{floor:>10}{errors}")
     return "\n".join(lines)
 
 
@@ -198,8 +203,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where to run")
     parser.add_argument("--backend", action="append", metavar="NAME", help="a back-end, more with more of these; eager; `all`")
     parser.add_argument("--repeats", type=int, default=20, help="runs of each part")
-    parser.add_argument("--steps", type=int, default=STEPS, help="sampler steps of a take")
-    parser.add_argument("--batch", type=int, default=1, help="windows at once in the components' rows")
+    parser.add_argument("--steps", type=int, action="append", help=f"sampler steps of a take, more with more of these; {STEPS}")
+    parser.add_argument("--batch", type=int, action="append", help="windows at once of components, more with more of these; 1")
+    parser.add_argument("--window", type=float, action="append", help="seconds, more with more of these; the model's own")
+    parser.add_argument("--out", type=Path, help="a file for what --json prints, for `segue bench figures`")
     parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0: as many as PyTorch takes")
 
 
@@ -219,7 +226,7 @@ def benches(args: Any, machine: Machine) -> list[Bench]:
                 raise
             say(str(error))
             continue
-        made.append(Bench(name, fast, args.device, args.repeats, machine, known_answer_error(fast, plain)))
+        made.append(Bench(name, fast, plain, args.device, args.repeats, machine, known_answer_error(fast, plain)))
     return made
 
 
@@ -243,9 +250,18 @@ def run(args: Any) -> int:
     machine = measured_machine(args.device)
     rows = []
     for bench in benches(args, machine):
-        rows += component_rows(bench, args.batch) + take_rows(bench, args.steps)
-    floors = {row.component: row.floor_s for row in rows if row.component and row.floor_s is not None}
-    rows = [row if row.component is None else replace(row, floor_s=floors.get(row.component)) for row in rows]
+        for window_s in args.window or [bench.model.window_s]:
+            of_window = windowed(bench, window_s)
+            rows += [row for batch in args.batch or [1] for row in component_rows(of_window, batch)]
+            rows += [row for steps in args.steps or [STEPS] for row in take_rows(of_window, steps)]
     found = report(rows, machine)
+    if args.out:
+        args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found) if args.json else f"{args.model} on {found['machine']}, torch {torch.__version__}\n{table(rows)}")
     return 0
+
+
+def windowed(bench: Bench, window_s: float) -> Bench:
+    """The same with windows of another length."""
+    spec = replace(bench.model.spec, window_s=window_s)
+    return replace(bench, model=replace(bench.model, spec=spec), plain=replace(bench.plain, spec=spec))

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
-from segue.bench.engine import STEPS, Bench, Row, component_rows, measured_machine, peak_memory_mb, report, take_rows, timed
+from segue.bench.engine import STEPS, Bench, Row, component_rows, measured, measured_machine, peak_memory_mb, report, take_rows
+from segue.bench.timing import timed
 from segue.engine import noise
-from segue.engine.backends import Site, known_answer_error, make
+from segue.engine.backends import FALLBACK, Site, known_answer_error, make
 from segue.engine.backends.floors import Machine, floor_s, weight_bytes
 from segue.engine.backends.graphs import network
 from segue.engine.backends.launch import Launch, Takes, captured
@@ -25,6 +26,7 @@ from segue.engine.engine import CONTEXT_SHARE
 from segue.engine.models.families import build_codec, build_denoiser, presets
 from segue.engine.models.spec import Model
 from segue.engine.paper import levels, xi_at
+from segue.server.cache import cache_folder
 
 MODELS = ("live", "live-300m", "paper-latent")
 SMALL = ("live",)  # what a run without a GPU checks
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="begin nothing new after so long")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--model", action="append", help=f"more with more of these; {', '.join(MODELS)}, on a CPU {SMALL[0]}")
-    parser.add_argument("--backend", action="append", help="more with more of these; eager and compiled, on a CPU eager")
+    parser.add_argument("--backend", action="append", help="more with more of these; all of a GPU, on a CPU eager")
     parser.add_argument("--repeats", type=int, default=0, help="runs of each row; 50, on a CPU 3")
     parser.add_argument(
         "--out", type=Path, default=Path("bench/results/gpu.json"), help="rows, kept after each; a later run goes on"
@@ -53,7 +55,7 @@ def run(args: Any) -> int:
     machine = measured_machine(args.device)
     kept = known_rows(args.out)
     for name in args.model or (MODELS if cuda else SMALL):
-        for backend in args.backend or (["eager", "compiled"] if cuda else ["eager"]):
+        for backend in args.backend or (list(reversed(FALLBACK["cuda"])) if cuda else ["eager"]):
             for key, work in jobs(name, backend, args.device, repeats, machine):
                 if key in kept:
                     continue
@@ -77,15 +79,16 @@ def jobs(name: str, backend: str, device: str, repeats: int, machine: Machine) -
     def bench() -> Bench:
         if not made:
             model = model_of(name, device)
-            plain, fast = make("eager", model, device), make(backend, model, device, Site(say=say))
-            made.append(Bench(backend, fast, device, repeats, machine, known_answer_error(fast, plain)))
+            plain, fast = make("eager", model, device), make(backend, model, device, Site(cache=cache_folder(), say=say))
+            made.append(Bench(backend, fast, plain, device, repeats, machine, known_answer_error(fast, plain)))
         return made[0]
 
     for batch in BATCHES:
         yield f"{name} {backend} components x{batch}", lambda batch=batch: component_rows(bench(), batch)  # type: ignore[misc]
     steps = STEPS if name.startswith("live") else PAPER_STEPS
     yield f"{name} {backend} takes, {steps} steps", lambda: take_rows(bench(), steps)
-    for guided in (False, True) if backend == "eager" else ():
+    # Inductor captures graphs of its own, which cannot be captured once more
+    for guided in (False, True) if backend != "compiled" else ():
         for batch in BATCHES:
             key = f"{name} {backend} launch{' guided' if guided else ''}, {steps} steps x{batch}"
             yield key, lambda guided=guided, batch=batch: [launch_row(bench(), guided, steps, batch)]  # type: ignore[misc]
@@ -119,23 +122,20 @@ def launch_row(bench: Bench, guided: bool, steps: int, batch: int) -> Row:
     if bench.device == "cuda":
         graph = captured(launch, takes, bench.device)
         apart = relative(graph(on_host), launch(takes.moved(bench.device)).cpu())
-        median, p99 = timed(lambda: graph(on_host), bench.repeats)
+        times = timed(lambda: graph(on_host), bench.repeats)
     else:
         apart = bench.error or 0.0
-        median, p99 = timed(lambda: launch(on_host), bench.repeats)
+        times = timed(lambda: launch(on_host), bench.repeats)
     if guided:
         check_moves(launch, takes.moved(bench.device))
-    net, x = network(model), takes.z.to(bench.device)
-    once = None
-    if "forward" not in vars(net):
-        t = torch.full((batch,), 0.5, device=bench.device)
-        once = floor_s(lambda: net(x, t), weight_bytes(net), bench.machine)
+    net, x = network(bench.plain), takes.z.to(bench.device)
+    t = torch.full((batch,), 0.5, device=bench.device)
+    once = floor_s(lambda: net(x, t), weight_bytes(net), bench.machine)
     new_s = (frames - context) * model.hop / model.rate
     name, backend = model.name, f"{bench.name}, one launch" if bench.device == "cuda" else bench.name
-    regime, rtf = "guided" if guided else "clean", median / (batch * new_s)
-    length = (model.window_s, new_s, bench.repeats)
-    row = Row(name, None, "continuation", backend, regime, steps, batch, *length, median, p99, rtf)
-    floor = None if once is None else once * (steps + (steps - 1 if guided else 0))
+    regime, length = "guided" if guided else "clean", (model.window_s, new_s)
+    row = Row(name, None, "continuation", backend, regime, steps, batch, *length, **measured(times, batch * new_s))
+    floor = once * (steps + (steps - 1 if guided else 0))
     return replace(row, peak_memory_mb=peak_memory_mb(), floor_s=floor, known_answer_error=max(apart, bench.error or 0.0))
 
 
