@@ -218,22 +218,47 @@ def test_another_program_reads_the_touchosc_layout_and_finds_no_fault() -> None:
     assert [one.messages for one in again.walk()] == [one.messages for one in found]
 
 
-def test_the_open_stage_control_session_sends_what_the_table_takes() -> None:
+PLACE = {"type", "id", "left", "top", "width", "height"}
+OSC = PLACE | {"address", "target", "typeTags"}
+# Properties of Open Stage Control 1.x that are used, by kind of widget: a fader has no label, a list shows its value in its own.
+KNOWN = {
+    "root": {"type", "id", "widgets", "tabs"},
+    "panel": PLACE | {"widgets", "tabs"},
+    "script": {"type", "id", "onCreate"},
+    "text": PLACE | {"address", "target", "default", "bypass"},
+    "button": OSC | {"label", "mode", "on", "off", "colorWidget"},
+    "fader": OSC | {"range", "decimals", "default", "doubleTap"},
+    "dropdown": OSC | {"values"},
+    "input": OSC,
+}
+
+
+def widgets(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A widget and all that it holds."""
+    yield one
+    for inside in one.get("widgets", ()):
+        yield from widgets(inside)
+
+
+def read_session() -> list[dict[str, Any]]:
     whole = json.loads((CLIENTS / "openstagecontrol" / "segue.json").read_text())
     assert (whole["createdWith"], whole["type"], whole["content"]["type"]) == ("Open Stage Control", "session", "root")
+    return list(widgets(whole["content"]))
 
-    def widgets(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for inside in one.get("widgets", ()):
-            yield inside
-            yield from widgets(inside)
 
-    found = list(widgets(whole["content"]))
+def test_the_open_stage_control_session_sends_what_the_table_takes() -> None:
+    found = read_session()
     assert len({one["id"] for one in found}) == len(found)
     for one in found:
         if one["type"] == "button":
             taken(one["address"], one["on"])
-            assert resolve(Command(one["address"], (one["off"],)), TABLE) == []
+            assert one["typeTags"] == "i"  # b would be a blob
+            if one["mode"] == "push":
+                assert resolve(Command(one["address"], (one["off"],)), TABLE) == []
+            else:
+                taken(one["address"], one["off"])
         elif one["type"] == "fader":
+            assert one["typeTags"] in ("i", "f")
             taken(one["address"], float(one["range"]["min"]))
             taken(one["address"], float(one["range"]["max"]))
         elif one["type"] == "dropdown":
@@ -241,6 +266,19 @@ def test_the_open_stage_control_session_sends_what_the_table_takes() -> None:
                 taken(one["address"], value)
     values = {spec.address.format(deck=1) for spec in SPECS if spec.kind is Kind.VALUE and spec.per_deck}
     assert values <= {one.get("address") for one in found}
+
+
+def test_the_open_stage_control_session_has_known_properties_names_for_values_and_room_for_all() -> None:
+    for one in read_session():
+        assert set(one) <= KNOWN[one["type"]], one["id"]
+        if one["type"] == "panel":
+            inside = one["widgets"]
+            names = {(w["left"], w["width"], w["top"] + w["height"]) for w in inside if w["type"] == "text"}
+            for held in inside:
+                assert held["left"] + held["width"] <= one["width"]
+                assert held["top"] + held["height"] <= one["height"]
+                if held["type"] in ("fader", "dropdown", "input"):
+                    assert (held["left"], held["width"], held["top"]) in names  # its name stands above it
 
 
 def test_the_cheat_sheet_fits_on_a_page_and_has_every_address() -> None:

@@ -11,7 +11,8 @@ from segue.server.projections.touchosc import BOTTOMS, BUTTONS, ends
 
 WRITTEN_FOR = "1.25.0"  # of Open Stage Control
 TARGET = f"127.0.0.1:{PORT}"
-_WIDTH, _DECK_HEIGHT, _BUTTON, _FADER = 1100, 400, 104, 84
+_WIDTH, _DECK_HEIGHT, _BUTTON, _FADER = 1110, 430, 104, 84
+_IN_A_ROW, _ROW, _LABEL = 12, 150, 22  # values beside each other, the height of a row of them, that of their names
 _LEASE = f'setInterval(() => send("{TARGET}", "{ROOT}/notify"), 10000); send("{TARGET}", "{ROOT}/notify")'
 
 Widget = dict[str, Any]
@@ -26,9 +27,9 @@ def session(specs: Sequence[Spec] = SPECS, decks: int = DECKS) -> str:
         _button("tap", f"{ROOT}/tap", 220, y, 120),
         _said("engine", f"{ROOT}/engine", 350, y, 200),
         _said("job", f"{ROOT}/job", 560, y, 540),
-        {"type": "script", "id": "lease", "visible": False, "onCreate": _LEASE, "left": 0, "top": 0, "width": 10, "height": 10},
+        {"type": "script", "id": "lease", "onCreate": _LEASE},
     ]
-    root = {"type": "root", "id": "root", "label": "segue", "widgets": [*panels, *server], "tabs": []}
+    root = {"type": "root", "id": "root", "widgets": [*panels, *server], "tabs": []}
     whole = {"createdWith": "Open Stage Control", "version": WRITTEN_FOR, "type": "session", "content": root}
     return json.dumps(whole, indent=1) + "\n"
 
@@ -44,39 +45,50 @@ def _deck(deck: int, specs: Sequence[Spec], y: int) -> Widget:
         for at, spec in enumerate(verbs)
     ]
     widgets += [_said(name, f"{ROOT}/deck/{deck}/{name}", 10 + 220 * at, 5, 210) for at, name in enumerate(("state", "next"))]
-    widgets += [_value(spec, deck, 10 + (_FADER + 6) * at, 125) for at, spec in enumerate(values)]
+    for at, spec in enumerate(values):
+        row, column = divmod(at, _IN_A_ROW)
+        x, top = 10 + (_FADER + 6) * column, 125 + _ROW * row
+        name = {"type": "text", "id": f"{deck} {spec.name}", "default": spec.name, "bypass": True}
+        widgets += [
+            name | {"left": x, "top": top, "width": _FADER, "height": _LABEL},
+            _value(spec, deck, x, top + _LABEL),
+        ]
     return {
-        "type": "panel", "id": f"deck {deck}", "label": f"deck {deck}", "left": 10, "top": y,
+        "type": "panel", "id": f"deck {deck}", "left": 10, "top": y,
         "width": _WIDTH, "height": _DECK_HEIGHT, "widgets": widgets, "tabs": [],
     }  # fmt: skip
 
 
 def _button(label: str, address: str, x: int, y: int, width: int, colour: str = "auto") -> Widget:
     """Sends 1 when it is pressed and 0 when it is let go, as a verb wants it."""
-    more = {"mode": "push", "on": 1, "off": 0, "typeTags": "i", "colorWidget": colour}
-    return _widget("button", label, address, x, y, width, 65) | more
+    more = {"label": label, "mode": "push", "on": 1, "off": 0, "typeTags": "i", "colorWidget": colour}
+    return _widget("button", address, x, y, width, 65) | more
 
 
 def _value(spec: Spec, deck: int, x: int, y: int) -> Widget:
     (arg,) = spec.args
     address = spec.address.format(deck=deck)
     if arg.choices:
-        return _widget("dropdown", spec.name, address, x, y, _FADER, 60) | {"values": list(arg.choices), "typeTags": "s"}
+        return _widget("dropdown", address, x, y, _FADER, 60) | {"values": list(arg.choices), "typeTags": "s"}
     if arg.type == "s":
-        return _widget("input", spec.name, address, x, y, _FADER, 60) | {"typeTags": "s"}
+        return _widget("input", address, x, y, _FADER, 60) | {"typeTags": "s"}
+    if arg.type == "b":
+        more = {"label": "on", "mode": "toggle", "on": 1, "off": 0, "typeTags": "i"}
+        return _widget("button", address, x, y, _FADER, 60) | more
     low, high = ends(spec.name, arg)
     home = low if spec.name in BOTTOMS else arg.default
-    more = {"range": {"min": low, "max": high}, "typeTags": arg.type, "default": home, "doubleTap": True}
-    return _widget("fader", spec.name, address, x, y, _FADER, 250) | more
+    decimals = 0 if arg.type == "i" else 4 if high - low <= 1 else 2
+    more = {"range": {"min": low, "max": high}, "typeTags": arg.type, "decimals": decimals, "default": home, "doubleTap": True}
+    return _widget("fader", address, x, y, _FADER, _ROW - _LABEL - 10) | more
 
 
-def _said(label: str, address: str, x: int, y: int, width: int) -> Widget:
-    """Shows what the server says at an address."""
-    return _widget("text", label, address, x, y, width, 40) | {"value": "", "bypass": True}
+def _said(name: str, address: str, x: int, y: int, width: int) -> Widget:
+    """Shows what the server says at an address, and its name until then."""
+    return _widget("text", address, x, y, width, 40) | {"default": name, "bypass": True}
 
 
-def _widget(kind: str, label: str, address: str, x: int, y: int, width: int, height: int) -> Widget:
+def _widget(kind: str, address: str, x: int, y: int, width: int, height: int) -> Widget:
     return {
-        "type": kind, "id": address, "label": label, "address": address, "target": TARGET,
+        "type": kind, "id": address, "address": address, "target": TARGET,
         "left": x, "top": y, "width": width, "height": height,
     }  # fmt: skip
