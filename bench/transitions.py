@@ -15,9 +15,10 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import soundfile
@@ -25,11 +26,12 @@ import soundfile
 from segue.bench.judge import alignment, beats_by_librosa, smoothness, true_beats
 from segue.engine.shapes import crossfade
 from segue.server.analysis import analysed
+from segue.server.audio.segment import Segment
 from segue.server.audio.track import read_region
 from segue.server.commands import STRETCH_LIMIT
 from segue.server.config import Config
-from segue.server.jobs import Audio
-from segue.server.stage import Stage
+from segue.server.jobs import Audio, EngineState
+from segue.server.stage import Runner, Stage
 from segue.server.state import File
 from segue.train.data import audio_files
 from segue.train.synthesis import compose
@@ -43,6 +45,7 @@ AROUND_S = 8.0  # on each side of a transition, that is listened to
 SHORTEST_S = 48.0
 COST_S = 0.8  # charged for a window, as `segue render` does
 COMPOSED_S = 60.0
+Engine: TypeAlias = tuple[Callable[[Segment], Runner], EngineState]
 SYSTEMS = ("ours", "aligned", "plain")
 
 
@@ -75,6 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beats", type=float, default=BEATS, help=f"that a transition lasts ({BEATS:g})")
     parser.add_argument("--limit", type=float, default=STRETCH_LIMIT, help="by which a tempo is changed at most, %%")
     parser.add_argument("--model", default="live")
+    parser.add_argument(
+        "--store", type=Path, default=None, metavar="FILE", help="rows are kept here, pair by pair, and not made twice"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the choice of pairs, and of what is composed")
 
 
@@ -83,16 +89,23 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from segue.server.engine_process import make_engine
+    from segue.server.inference import Inference
 
     data = args.data or Path(os.environ.get("SEGUE_DATA", "../shared/data"))
     torch.set_num_threads(1)
-    engine = make_engine(Config(model=args.model, threads=1))
-    rows: list[dict[str, Any]] = []
+    made, state = make_engine(Config(model=args.model, threads=1))
+    engine: Engine = (lambda segment: Inference(made, segment, RATE), state)
+    rows = [json.loads(line) for line in args.store.read_text().splitlines()] if args.store and args.store.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         pairs = composed_pairs(Path(folder), args.composed, args.seed, args.limit)
         pairs += real_pairs(data / "eval", args.pairs, args.seed, args.limit) if args.pairs else []
         for number, (a, b) in enumerate(pairs, 1):
+            if any(row["pair"] == named(a, b) for row in rows):
+                continue
             rows += measured(engine, a, b, args)
+            if args.store:
+                with args.store.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in rows[-len(SYSTEMS) :])
             say(f"{number} of {len(pairs)}: {a.name} into {b.name}: {rows[-3]['beats']['median_ms']} ms")
     totals = [summary(rows, kind, system) for kind in ("composed", "real") for system in SYSTEMS]
     report = {
@@ -149,26 +162,29 @@ def near(one: float, other: float, limit: float) -> bool:
     return 0.004 < off < 0.01 * limit
 
 
-def measured(engine: Any, a: Song, b: Song, args: argparse.Namespace) -> list[dict[str, Any]]:
+def named(a: Song, b: Song) -> str:
+    """A pair in the rows."""
+    return f"{a.name} > {b.name}"
+
+
+def measured(engine: Engine, a: Song, b: Song, args: argparse.Namespace) -> list[dict[str, Any]]:
     """One row a system."""
     passages, facts = performed(engine, a, b, args)
     rows = []
     for system, (passage, beats) in passages.items():
         start, end = passage.first / RATE, passage.last / RATE
         heard = [beats_by_librosa(track, RATE) for track in (passage.outgoing, passage.incoming)]
-        row = {"pair": f"{a.name} > {b.name}", "kind": "composed" if a.truth else "real", "system": system, **facts}
+        row = {"pair": named(a, b), "kind": "composed" if a.truth else "real", "system": system, **facts}
         row["beats"] = alignment(heard[0], heard[1], start, end)
         row["true_beats"] = None if beats is None else alignment(*beats, start, end)
         rows.append(row | smoothness(passage.sounded, passage.first, passage.last, RATE))
     return rows
 
 
-def performed(engine: Any, a: Song, b: Song, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+def performed(engine: Engine, a: Song, b: Song, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The passage of each system, with true beats where they are known, and what the server said."""
-    from segue.server.inference import Inference
-
-    made, state = engine
-    stage = Stage(Config(), lambda segment: Inference(made, segment, RATE), state, COST_S)
+    make_runner, state = engine
+    stage = Stage(Config(), make_runner, state, COST_S)
     try:
         for deck, song in ((1, a), (2, b)):
             stage.send(f"/segue/deck/{deck}/load", song.path)
