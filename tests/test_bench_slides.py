@@ -6,13 +6,14 @@ import json
 
 import pytest
 
-from segue.bench import slides
+from segue.bench import slides_quality, slides_speed
 from segue.server.cli import main
 
 
 def test_it_prints_times_quality_and_inversion(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(slides, "SAMPLERS", {"ddpm": 6, "ddim": 3})
-    monkeypatch.setattr(slides, "CLIP_S", 2.0)
+    for module in (slides_speed, slides_quality):
+        monkeypatch.setattr(module, "SAMPLERS", {"ddpm": 6, "ddim": 3})
+    monkeypatch.setattr(slides_quality, "CLIP_S", 2.0)
     asked = ["--only", "slides-latent-256x256", "--timed-steps", "1", "--train-steps", "12", "--minutes", "0.5", "--samples", "4"]
     assert main(["bench", "slides", *asked, "--clips", "1", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -33,7 +34,7 @@ def test_it_prints_times_quality_and_inversion(monkeypatch: pytest.MonkeyPatch, 
 def test_whole_runs_are_measured_where_they_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(slides, "SAMPLERS", {"ddpm": 4, "ddim": 2})
+    monkeypatch.setattr(slides_speed, "SAMPLERS", {"ddpm": 4, "ddim": 2})
     asked = ["--only", "slides-latent-256x256", "--timed-steps", "0", "--train-steps", "0", "--clips", "0"]
     assert main(["bench", "slides", *asked, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["speed"]
@@ -42,6 +43,16 @@ def test_whole_runs_are_measured_where_they_are_asked_for(
     assert "slides-latent-256x256" in capsys.readouterr().out
 
 
+def test_the_row_of_samples_is_timed_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """[1, 65536] of the slides: as many positions, and no time printed beside it."""
+    asked = ["--only", "slides-waveform-65536x1", "--timed-steps", "1", "--train-steps", "0", "--clips", "0"]
+    assert main(["bench", "slides", *asked, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["speed"]
+    assert (row["columns"], row["bands"], row["printed_ddpm_s"]) == (65536, 1, None)
+    assert row["sample_s"] == pytest.approx(2.96, abs=0.02)
+    assert row["ddim_step_s"] > 0
+
+
 def test_a_row_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "slides", "--only", "slides-mel-7x7"]) == 2
-    assert "no row 'slides-mel-7x7'; there are slides-mel-64x64" in capsys.readouterr().err
+    assert "no row 'slides-mel-7x7'; there are slides-waveform-65536x1, slides-mel-64x64" in capsys.readouterr().err

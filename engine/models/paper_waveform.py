@@ -1,4 +1,4 @@
-"""The family of the paper's waveform model (C.1, Levy et al. 2023): folded stereo and a U-Net of 436 M, and a small one."""
+"""The family of the paper's waveform model (C.1, Levy et al. 2023): folded stereo, a U-Net of 436 M, a small one, the slides'."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from segue.engine.models.unet1d import Unet1d, UnetSpec
 from segue.engine.paper import XI_WAVEFORM
 
 NAME = "paper-waveform"
+SLIDES = "slides-waveform-65536x1"
 
 FAMILY = Family(
     NAME,
@@ -23,6 +24,16 @@ FAMILY = Family(
             FoldSpec(),
             UnetSpec(width=96, multipliers=(1, 1, 2, 2), blocks=1, attention=1, heads=4),
             window_s=1.5,
+            reference_lufs=-18.0,
+            xi=XI_WAVEFORM,
+            family=NAME,
+        ),
+        # The slides' table has [1, 65536], 64 M, 259 MB and 2.96 s of mono at 22 kHz; as many positions hold stereo at 44.1 kHz.
+        SLIDES: ModelSpec(
+            SLIDES,
+            FoldSpec(frame=2, hop=2),
+            UnetSpec(channels=4, width=128, multipliers=(1, 1, 1, 2, 2, 2, 4, 4)),
+            window_s=2.97217,  # 65536.3 frames
             reference_lufs=-18.0,
             xi=XI_WAVEFORM,
             family=NAME,
