@@ -14,7 +14,8 @@ FLOOR_DB = -90.0
 
 def edges(rate: int, bands: int) -> NDArray[np.float64]:
     """Where bands begin and end, in Hz, `[bands + 1]`."""
-    return np.geomspace(LOWEST, rate / 2, bands + 1)
+    made: NDArray[np.float64] = np.geomspace(LOWEST, rate / 2, bands + 1)
+    return made
 
 
 def levels(windows: NDArray[np.floating[Any]], rate: int, bands: int) -> NDArray[np.float64]:
@@ -26,7 +27,8 @@ def levels(windows: NDArray[np.floating[Any]], rate: int, bands: int) -> NDArray
     spectrum = np.fft.rfft(windows * hann)
     power = spectrum.real**2 + spectrum.imag**2
     loudest = np.maximum.reduceat(power[:, : bins[-1] + 1], bins[:-1], axis=1)
-    return np.maximum(10 * np.log10(loudest + 1e-20), FLOOR_DB)
+    decibels: NDArray[np.float64] = np.maximum(10 * np.log10(loudest + 1e-20), FLOOR_DB)
+    return decibels
 
 
 @lru_cache(maxsize=8)

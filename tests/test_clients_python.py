@@ -6,6 +6,7 @@ import argparse
 import ast
 import asyncio
 import json
+import keyword
 import socket
 import threading
 import time
@@ -13,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from segue.clients.python import Client, SegueError
+from segue.clients.python import Client, Deck, SegueError
 from segue.clients.python import client as client_module
 from segue.clients.python import send as send_module
-from segue.server.commands import Command, CommandError, Kind, addresses
+from segue.server.commands import SPECS, Command, CommandError, Kind, addresses
 from segue.server.control.osc import OscDoor
 from segue.server.control.patterns import resolve
 from segue.server.events import Events
@@ -250,3 +251,35 @@ def test_send_says_why_not(server, capsys):
 @pytest.mark.parametrize(("text", "value"), [("3", 3), ("-3", -3), ("0.5", 0.5), ("1e3", 1000.0), ("bar", "bar"), ("1/4", "1/4")])
 def test_send_reads_numbers_as_numbers(text, value):
     assert send_module.parsed(text) == value
+
+
+class Recorded:
+    """What a deck sends, instead of a client."""
+
+    def __init__(self) -> None:
+        self.sent: list[Command] = []
+
+    def send(self, address: str, *args: object, at: float | None = None) -> None:
+        self.sent.append(Command(address, args, at))
+
+    def new_job(self, address: str) -> int:
+        return 1
+
+    def set_or_ask(self, address: str, value: object) -> object:
+        raise AssertionError("a verb sets nothing")
+
+
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.kind is Kind.VERB], ids=lambda spec: spec.name)
+def test_every_option_of_every_verb_can_be_given(spec):
+    """Also one that is named as the client names its own things."""
+    owner = Recorded()
+    examples = {"s": "x", "b": True}
+    given = {
+        arg.name: arg.choices[0] if arg.choices else examples.get(arg.type, max(1, arg.low or 0))
+        for arg in (*spec.args, *spec.options)
+    }
+    words = {name + "_" * keyword.iskeyword(name): value for name, value in given.items()}
+    getattr(Deck(owner, 2), spec.name + "_" * keyword.iskeyword(spec.name))(**words)
+    (command,) = owner.sent
+    ((found, deck, bound),) = resolve(command, addresses())
+    assert (found, deck, bound) == (spec, 2, given)

@@ -31,13 +31,13 @@ class Deck(DeckMethods):
         """Send to an address of this deck by its last part."""
         self.client.send(f"/segue/deck/{self.number}/{name}", *args, at=at)
 
-    def _take(self, verb: str, **options: Any) -> int:
+    def _take(self, verb: str, /, **options: Any) -> int:
         if options.get("id") is None:
             options["id"] = self.client.new_job(f"/segue/deck/{self.number}/{verb}")
         self._verb(verb, **options)
         return int(options["id"])
 
-    def _verb(self, verb: str, *args: Any, **options: Any) -> None:
+    def _verb(self, verb: str, /, *args: Any, **options: Any) -> None:
         pairs = [(name.rstrip("_"), value) for name, value in options.items() if value is not None]
         self.send(verb, *given(args), *itertools.chain.from_iterable(pairs))
 

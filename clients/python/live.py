@@ -123,9 +123,9 @@ class Live:
             self._known["name", scene] = str(name)
 
     def _song(self, what: str, value: float) -> None:
-        first = what not in self._known
-        if first or what == "beat" or self._known[what] != value:
-            self._known[what] = value
+        first = (what,) not in self._known
+        if first or what == "beat" or self._known[what,] != value:
+            self._known[what,] = value
             self._listener.song(what, value, first)
 
     def _slot_fired(self, track: int, slot: int) -> None:

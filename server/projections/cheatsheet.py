@@ -37,9 +37,11 @@ def page(specs: Sequence[Spec] = SPECS) -> str:
             "|---|---|",
             *(f"| `{_short(spec)}{_arguments(spec.args)}` | {spec.doc} |" for spec in server if spec.kind is Kind.ACTION),
             "",
-            "| it says | with |",
-            "|---|---|",
-            *(f"| `{_short(spec)}` | {' '.join(arg.name for arg in spec.args)} |" for spec in specs if spec.kind is Kind.EVENT),
+            "| it says | with | | it says | with |",
+            "|---|---|---|---|---|",
+            *_beside(
+                [f"`{_short(spec)}` | {' '.join(arg.name for arg in spec.args)}" for spec in specs if spec.kind is Kind.EVENT]
+            ),
             "",
         ]
     )

@@ -42,6 +42,7 @@ segue send deck/1/continue beats 8 --wait playing
 ## Browsers, OSCQuery, Zeroconf
 
 The TCP port answers HTTP too. **A browser** gets the page at `http://localhost:{PORT}/`: decks, verbs, values, jobs, failures.
+*spectrum* shows the spectra of what comes in and of what sounds, takes in their colour; a phone begins without.
 Keys `q` to `p` press the verbs of deck 1, `a` to `;` those of deck 2, space taps, Esc is panic.
 
 **OSCQuery**: `GET /` (without `Accept: text/html`) is the whole tree with `CONTENTS TYPE ACCESS VALUE RANGE DESCRIPTION UNIT`,

@@ -27,10 +27,10 @@ _DECK = '''
 class DeckMethods:
     """Verbs and values of one deck. A verb that makes a take returns the number of its job."""
 
-    def _take(self, verb: str, **options: Any) -> int:
+    def _take(self, verb: str, /, **options: Any) -> int:
         raise NotImplementedError
 
-    def _verb(self, verb: str, *args: Any, **options: Any) -> None:
+    def _verb(self, verb: str, /, *args: Any, **options: Any) -> None:
         raise NotImplementedError
 
     def _value(self, name: str, value: Any) -> Any:
