@@ -29,7 +29,7 @@ from segue.engine.seam import FADE_S, joined, joined_before
 from segue.engine.shapes import Window
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import tasks
-from segue.engine.tasks.style import class_weight
+from segue.engine.tasks.style import class_weight, styled
 
 __all__ = ["CancelledError", "Engine", "EngineError", "Piece", "Request"]
 
@@ -229,7 +229,8 @@ class Engine:
         parameters = request.parameters if task is run.task else {}
         problem = task.problem(sources, z, **parameters)
         if run.start < 1:
-            problem = problem.from_level(run.start, x_bar, z)
+            new = slice(window.left, window.left + window.new)
+            problem = problem.from_level(run.start, styled(x_bar, new, run.style, run.task, request.parameters), z)
         return enter(problem, request.regime, denoiser, request.tail)
 
     def _denoiser(self, run: _Run) -> Denoiser:

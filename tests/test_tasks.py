@@ -24,6 +24,7 @@ from segue.engine.problem import Rows
 from segue.engine.samplers import sampler
 from segue.engine.task import Sources
 from segue.engine.tasks import BUILT_IN, GROUP, infill, regenerate, tasks
+from segue.engine.tasks.style import styled
 
 C, FRAMES = 3, 12
 LINEAR = ("continuation", "infill", "regenerate", "renoise", "transition", "loop")
@@ -194,6 +195,25 @@ def test_a_start_at_0_is_what_stands_there() -> None:
     p = tasks()["renoise"].problem(s, noise(), T=0.0)
     assert p.t_T == 0
     torch.testing.assert_close(p.x_T, s.x_bar)
+
+
+def test_what_stands_there_takes_on_the_style_and_keeps_its_course() -> None:
+    g = torch.Generator().manual_seed(3)
+    x_bar, style = torch.randn(1, 4, 30, generator=g), 2 + 3 * torch.randn(1, 4, 50, generator=g)
+    x_bar[:, 3] = 0.5  # nothing moves there
+    new, task = slice(10, 30), tasks()["style"]
+    moved = styled(x_bar, new, style, task, {"weight": 4.0})
+    assert torch.equal(moved[..., :10], x_bar[..., :10])
+    assert torch.equal(moved[:, 3], x_bar[:, 3])
+    for measure in (torch.mean, torch.std):
+        torch.testing.assert_close(measure(moved[:, :3, new], dim=-1), measure(style[:, :3], dim=-1))
+    both = torch.corrcoef(torch.stack((moved[0, 1, new], x_bar[0, 1, new])))
+    assert float(both[0, 1]) == pytest.approx(1, abs=1e-5)
+    half = styled(x_bar, new, style, task, {"weight": 0.5})
+    torch.testing.assert_close(half, (x_bar + moved) / 2)
+    assert torch.equal(styled(x_bar, new, style, task, {"weight": 0.0}), x_bar)
+    assert torch.equal(styled(x_bar, new, style, tasks()["continuation"], {}), x_bar)
+    assert torch.equal(styled(x_bar, new, None, task, {}), x_bar)
 
 
 def test_parameters_are_checked() -> None:

@@ -3,6 +3,8 @@
 Table 1's column "Cl. Guidance" is this row too: section 4.3 takes the L2 loss on the classifier's embedding.
 With a left context the style is a further loss of a continuation, and is measured on the new frames alone. An embedding
 averages over frames; so the loss is weighted with their number, and pushes a frame as far as a loss of its own would.
+Where the take starts from a collage, that is moved to the style's statistics first (`statistics.restyled`): from a push alone
+hardly any takes move (docs/LOG.md).
 Where classes are given too, their loss (the row of classify) stands beside it: reconstruction of the context, style and
 classes, each with its weight.
 """
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from segue.engine.distance import bce, l2
 from segue.engine.problem import Problem, Term
+from segue.engine.statistics import restyled
 from segue.engine.task import Parameter, Sources, Task
 from segue.engine.tasks import continuation
 
@@ -54,6 +57,15 @@ def class_terms(sources: Sources, weight: float) -> tuple[Term, ...]:
         return ()
     asked = ~y.isnan().any(0)
     return (Term(lambda x: classifier(x[..., sources.left :])[:, asked.to(x.device)], y[:, asked], bce, weight),)
+
+
+def styled(x_bar: Tensor, new: slice, style: Tensor | None, task: Task, parameters: Mapping[str, float]) -> Tensor:
+    """What a take starts from, its new frames moved to the style in a task that has one: all the way from weight 1 on."""
+    if style is None or "style" not in task.needs:
+        return x_bar
+    moved = x_bar.clone()
+    moved[..., new] = restyled(x_bar[..., new], style, min(1.0, task.check(parameters)[WEIGHT.name]))
+    return moved
 
 
 def class_weight(task: Task, parameters: Mapping[str, float]) -> float:
