@@ -20,11 +20,11 @@ FLOOR_DB = -70.0
 
 def beats_by_librosa(audio: Audio, rate: int) -> Floats:
     """Seconds at which librosa's beat tracker (Ellis's, on a mel spectrogram's flux) finds beats in `[2, n]`."""
-    import librosa
     import soxr
+    from librosa.beat import beat_track
 
     mono = soxr.resample(audio.mean(axis=0), rate, JUDGE_RATE)
-    _, beats = librosa.beat.beat_track(y=mono, sr=JUDGE_RATE, hop_length=HOP, units="time")
+    _, beats = beat_track(y=mono, sr=JUDGE_RATE, hop_length=HOP, units="time")
     return np.asarray(beats, float)
 
 

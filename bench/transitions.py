@@ -176,7 +176,7 @@ def measured(engine: Engine, a: Song, b: Song, args: argparse.Namespace) -> list
         heard = [beats_by_librosa(track, RATE) for track in (passage.outgoing, passage.incoming)]
         row = {"pair": named(a, b), "kind": "composed" if a.truth else "real", "system": system, **facts}
         row["beats"] = alignment(heard[0], heard[1], start, end)
-        row["true_beats"] = None if beats is None else alignment(*beats, start, end)
+        row["true_beats"] = None if beats is None else alignment(beats[0], beats[1], start, end)
         rows.append(row | smoothness(passage.sounded, passage.first, passage.last, RATE))
     return rows
 
