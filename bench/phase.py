@@ -44,6 +44,7 @@ LEFT_OUT_BEATS = 2.0
 PATIENCE_S = 20.0
 LISTEN_S = 0.01  # between two looks at the recorder's clock
 AROUND_S = 0.15  # of callbacks that tell a frame's time
+TOLD_S = 0.5  # of callbacks that tell how far the recorder's count lies from JACK's
 LOST_S = 0.002  # by which they are all later once JACK has lost a period
 RECOVERY_S = 1.5  # after that, commits are told apart: what was lost cannot be caught up with at once
 
@@ -173,13 +174,17 @@ def lost(pairs: list[tuple[int, float]]) -> Floats:
 
 
 def in_jack(frames: NDArray[np.int64], pairs: list[tuple[int, float]], cycles: list[tuple[int, float]], block: int) -> Floats:
-    """JACK's frames of the recorder's: both count whole periods, and periods that began at the same time are the same."""
+    """JACK's frames of the recorder's: both count whole periods, and periods that began at the same time are the same.
+
+    Where JACK lost periods the two counts move against each other, so those around each frame tell.
+    """
     theirs, when = np.array([c[0] for c in cycles], float), np.array([c[1] for c in cycles])
-    found = []
-    for frame, at in pairs:
-        nearest = int(np.argmin(np.abs(when - at)))
-        found.append(theirs[nearest] + round((at - when[nearest]) * RATE / block) * block - frame)
-    return np.asarray(frames + float(np.median(found)), float)
+    known, at = np.array([p[0] for p in pairs], float), np.array([p[1] for p in pairs])
+    after = np.clip(np.searchsorted(when, at), 1, len(when) - 1)
+    nearest = np.where(at - when[after - 1] < when[after] - at, after - 1, after)
+    apart = theirs[nearest] + np.round((at - when[nearest]) * RATE / block) * block - known
+    around = [np.abs(known - frame) < TOLD_S * RATE for frame in frames]
+    return np.array([frame + np.median(apart[near]) for frame, near in zip(frames, around, strict=True)], float)
 
 
 def row(

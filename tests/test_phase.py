@@ -12,7 +12,7 @@ import pytest
 
 from segue.bench import phase
 from segue.bench.live import LiveError
-from segue.bench.phase import RATE, onsets, row
+from segue.bench.phase import RATE, in_jack, onsets, row
 from segue.bench.phase_peers import PROGRAMME, stepped, tempo
 
 
@@ -48,6 +48,17 @@ def test_it_finds_errors_that_are_there(late: float) -> None:
     ticks = [(9_000_000.0 + RATE + k * RATE / 48.0, k / 24.0, bpm) for k in range(-48, 3000)]
     said = row("midi", block, (-0.001, 0.001), asked, found, first, pairs, {"beats": ticks, "steps": [0.0], "cycles": cycles})
     assert said["median_ms"] == pytest.approx(1e3 * late, abs=0.02)
+
+
+def test_periods_that_jack_lost_on_the_way_move_no_error() -> None:
+    block, gone = 256, 7 * 256
+    frames = np.arange(0, 20 * RATE, block)
+    jacks = 5000 + frames + np.where(frames < 10 * RATE, 0, gone)  # JACK went on counting meanwhile
+    when = 100.0 + (jacks - 5000) / RATE
+    pairs = list(zip(frames.tolist(), (when + 1e-4).tolist(), strict=True))
+    cycles = list(zip(jacks.tolist(), when.tolist(), strict=True))
+    found = in_jack(np.array([3 * RATE + 11, 15 * RATE + 13]), pairs, cycles, block)
+    np.testing.assert_array_equal(found, [5000 + 3 * RATE + 11, 5000 + 15 * RATE + 13 + gone])
 
 
 @pytest.mark.realtime
