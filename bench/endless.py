@@ -30,6 +30,7 @@ from segue.train.metrics.drift import EVERY_S, beat_of, drift
 from segue.train.metrics.faults import faults
 from segue.train.metrics.repeats import ALIKE, repeats
 from segue.train.metrics.seams import flux
+from segue.train.report import markdown, put
 
 RATE = 44_100
 SOURCE = Path(__file__).resolve().parent.parent / "examples" / "clip_a.flac"
@@ -151,6 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="eager")
     parser.add_argument("--cost", type=float, default=COST_S, help="seconds charged for a window of new audio")
     parser.add_argument("--out", type=Path, default=None, help="WAV file to keep what sounded in (default: kept nowhere)")
+    parser.add_argument("--into", type=Path, default=None, help="Markdown file that gets the table")
     parser.add_argument("--heard", type=Path, default=None, help="judge this recording as it is, and play nothing")
 
 
@@ -162,6 +164,8 @@ def run(args: Any) -> int:
     except (OSError, FileError, ScoreError, soundfile.LibsndfileError) as error:
         print(f"endless: {error}", file=sys.stderr)
         return 2
+    if args.into:
+        put(args.into, "endless", table(told))
     print(json.dumps(told) if args.json else text(told))
     return 0
 
@@ -190,6 +194,34 @@ def played(args: Any, out: Path) -> dict[str, Any]:
         finally:
             recording.close()
     return told
+
+
+def table(told: dict[str, Any]) -> str:
+    """The figures as Markdown, those of what was played beside those of the source."""
+    parts = {name: told[name] for name in ("endless", "source") if name in told}
+    rows = [["", *(f"{name}, {found['seconds']:.0f} s" for name, found in parts.items())]]
+
+    def row(what: str, *keys: str, digits: int = 2) -> None:
+        values: list[Any] = list(parts.values())
+        for key in keys:
+            values = [None if value is None else value[key] for value in values]
+        rows.append([what, *("-" if value is None else f"{value:.{digits}f}" for value in values)])
+
+    row("tempo, BPM away at most, %", "tempo", "departure_percent")
+    row("tempo, BPM a minute", "tempo", "bpm_per_minute")
+    row("share of stretches within 4 % of the tempo", "tempo", "held")
+    row("share of the onsets that a beat explains", "tempo", "share")
+    row("loudness, LUFS", "loudness_lufs", "mean", digits=1)
+    row("loudness, LU a minute", "loudness_lufs", "per_minute")
+    row("spectral flux", "flux", "mean", digits=1)
+    row("side over mid, dB", "side_db", "mean", digits=1)
+    row("DC, largest, of full scale", "dc", digits=4)
+    row("windows of 1 s", "windows", digits=0)
+    row("of them heard before (correlation over 0.9)", "repeated", digits=0)
+    row("most alike", "most_alike")
+    for kind in ("clicks", "holes", "clipped", "stuck_s"):
+        row(kind, "faults", kind, digits=0)
+    return markdown(rows)
 
 
 def text(told: dict[str, Any]) -> str:

@@ -52,8 +52,9 @@ def test_gaps_and_courses_are_counted() -> None:
     assert (line["least"], line["largest"]) == (1.0, 3.0)
 
 
-def test_the_server_plays_on_take_after_take(capsys: pytest.CaptureFixture[str]) -> None:
-    found = told(capsys, "--minutes", "0.25")
+def test_the_server_plays_on_take_after_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(capsys, "--minutes", "0.25", "--into", str(tmp_path / "R.md"))
+    assert "| windows of 1 s | " in (tmp_path / "R.md").read_text()
     assert found["takes"] >= 4
     assert found["gaps"] == 0
     assert found["endless"]["seconds"] >= 12

@@ -120,7 +120,8 @@ def test_takes_lie_between_their_contexts_as_the_page_reads_them_and_planted_fau
     assert np.array_equal(sound, music(6.0, seed=3)[:, : 3 * RATE])
     assert len(trials(tmp_path, 0)) == 2
     (tmp_path / takes.LIST).write_text(json.dumps({"takes": [vars(one) for one in written]}), encoding="utf-8")
-    assert check.run(argparse.Namespace(folder=tmp_path, context=0.0, json=True)) == 0
+    assert check.run(argparse.Namespace(folder=tmp_path, context=0.0, json=True, into=tmp_path / "R.md")) == 0
+    assert "| broken | 2 | 2 | 2 |" in (tmp_path / "R.md").read_text()
     told = json.loads(capsys.readouterr().out)
     assert told["systems"]["real data"]["faulty"] == 0
     assert told["systems"]["broken"] == {
@@ -144,14 +145,14 @@ def test_a_folder_without_a_list_is_checked_after_a_given_context(tmp_path: Path
     (tmp_path / "mine").mkdir()
     soundfile.write(tmp_path / "mine" / "a.wav", audio.T, RATE)
     for context, clicks in ((0.0, 1), (1.0, 0)):
-        assert check.run(argparse.Namespace(folder=tmp_path, context=context, json=True)) == 0
+        assert check.run(argparse.Namespace(folder=tmp_path, context=context, json=True, into=None)) == 0
         assert json.loads(capsys.readouterr().out)["systems"]["mine"]["clicks"] == clicks
-    assert check.run(argparse.Namespace(folder=tmp_path, context=9.0, json=True)) == 2
+    assert check.run(argparse.Namespace(folder=tmp_path, context=9.0, json=True, into=None)) == 2
     assert "shorter --context" in capsys.readouterr().err
 
 
 def test_what_cannot_be_made_or_checked_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="no system 'someone'"):
         takes.chosen("continuation", ["someone"], 4, "ddim")
-    assert check.run(argparse.Namespace(folder=tmp_path, context=0.0, json=False)) == 2
+    assert check.run(argparse.Namespace(folder=tmp_path, context=0.0, json=False, into=None)) == 2
     assert "no audio under" in capsys.readouterr().err

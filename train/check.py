@@ -16,6 +16,7 @@ import soundfile
 from segue.engine.measure import loudness_step_lu, step_over_material
 from segue.train.data import SUFFIXES
 from segue.train.metrics.faults import CLICK_FAR_S, Faults, beyond, faults
+from segue.train.report import markdown, put
 from segue.train.takes import LIST
 
 KINDS = ("clicks", "holes", "dc", "clipped", "narrow", "stuck")
@@ -93,6 +94,7 @@ def summary(found: Sequence[Checked]) -> dict[str, dict[str, int]]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate check`."""
     parser.add_argument("folder", type=Path, help="what `segue evaluate takes` wrote, or any folder of takes")
+    parser.add_argument("--into", type=Path, default=None, help="Markdown file that gets the counts")
     parser.add_argument("--context", type=float, default=0.0, help="seconds before the take in files that no list tells of")
 
 
@@ -108,6 +110,9 @@ def run(args: Any) -> int:
         print(error, file=sys.stderr)
         return 2
     told = summary(found)
+    if args.into:
+        heads = ["system", *next(iter(told.values()))]
+        put(args.into, "check", markdown([heads, *([system, *map(str, counts.values())] for system, counts in told.items())]))
     if args.json:
         print(json.dumps({"systems": told, "takes": [asdict(one) for one in found]}, allow_nan=False))
         return 0

@@ -62,13 +62,15 @@ def drawn(reference: NDArray[np.float64], e: NDArray[np.float64], n: int) -> NDA
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown, a column a number of takes or a filter."""
+    from segue.train.report import markdown
+
     metrics = list(dict.fromkeys(row.metric for row in rows))
     found = {(row.task, row.system, row.metric): row for row in rows}
-    lines = [["task", "system", *metrics], ["---"] * (len(metrics) + 2)]
+    lines = [["task", "system", *metrics]]
     for task, system in dict.fromkeys((row.task, row.system) for row in rows):
         cells = [found.get((task, system, metric)) for metric in metrics]
         lines.append([task, system, *("" if row is None else f"{row.value:.2f} ± {row.spread:.2f}" for row in cells)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(lines)
 
 
 def figure(rows: Sequence[Row], file: Path) -> bool:

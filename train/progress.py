@@ -70,16 +70,18 @@ def curves(rows: Sequence[Row], metric: str = "FAD") -> dict[str, list[tuple[int
 
 def table(rows: Sequence[Row]) -> str:
     """FAD by training steps, a line a checkpoint, a column a way; what was really played and the codec below."""
+    from segue.train.report import markdown
+
     found = curves(rows)
     steps = sorted({step for points in found.values() for step, _ in points})
-    lines = [["training steps", *(f"FAD, {name}" for name in found)], ["---"] * (len(found) + 1)]
+    lines = [["training steps", *(f"FAD, {name}" for name in found)]]
     for step in steps:
         lines.append([str(step), *(f"{dict(points)[step]:.2f}" if step in dict(points) else "" for points in found.values())])
     for system in (CODEC, TRUTH):
         of = {row.task: row.value for row in rows if row.system == system and row.metric == "FAD"}
         values = [of.get(name.partition(",")[0]) for name in found]
         lines.append([system, *("" if value is None else f"{value:.2f}" for value in values)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(lines)
 
 
 def figure(rows: Sequence[Row], file: Path) -> bool:

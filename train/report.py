@@ -164,9 +164,20 @@ def into(rows: Sequence[Row], document: Path | None, name: str) -> str:
     if document:
         picture = document.with_name(f"{PICTURES.get(name, name)}.png")
         shown = f"\n\n![{words}]({picture.name})" if draw(rows, picture) else ""
-        whole = document.read_text(encoding="utf-8") if document.is_file() else ""
-        document.write_text(placed(whole, name, found + shown), encoding="utf-8")
+        put(document, name, found + shown)
     return found
+
+
+def put(document: Path, name: str, text: str) -> None:
+    """Text as a document's part of that name."""
+    whole = document.read_text(encoding="utf-8") if document.is_file() else ""
+    document.write_text(placed(whole, name, text), encoding="utf-8")
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as a table, the first its head."""
+    head, *rest = lines
+    return "\n".join(_line(cells) for cells in (head, ["---"] * len(head), *rest))
 
 
 def told(rows: Sequence[Row]) -> str:
@@ -251,8 +262,7 @@ def run(args: Any) -> int:
     found = text(rows)
     if args.picture and draw(rows, args.picture):
         found += f"\n\n![{words}]({args.picture.name})"
-    document = args.into.read_text(encoding="utf-8") if args.into.is_file() else ""
-    args.into.write_text(placed(document, args.name or args.rows.stem, found), encoding="utf-8")
+    put(args.into, args.name or args.rows.stem, found)
     if args.json:
         print(json.dumps({"rows": len(rows), "into": str(args.into)}))
     return 0
