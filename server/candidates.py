@@ -16,7 +16,8 @@ from segue.server.state import Again, Asked, Moment, Take, World
 from segue.server.timeline import join
 
 # Options that a candidate can still be given, or that choose it.
-SELECTABLE = frozenset({"beats", "sec", "quant", "xfade", "id", "endless", "seed", "to", "at", "align", "limit"})
+SELECTABLE = frozenset({"beats", "sec", "quant", "xfade", "id", "endless", "seed", "to", "at", "align", "limit", "sampler"})
+MADE_WITH = ("task", "steps", "xi", "regime", "sampler", "parameters", "start")  # of a job
 RUNG = "candidate"
 OFF = "off"
 
@@ -54,7 +55,7 @@ def selected(world: World, asked: Take, bound: Mapping[str, Value], at: int) -> 
 def _fits(take: Take, asked: Take, bound: Mapping[str, Value]) -> bool:
     """Whether a candidate was made with what is asked for; lengths aside, which a loop and a transition have for good."""
     one, two = take.job, asked.job
-    alike = (one.task, one.steps, one.xi, one.regime, one.parameters) == (two.task, two.steps, two.xi, two.regime, two.parameters)
+    alike = all(getattr(one, name) == getattr(two, name) for name in MADE_WITH)
     seeded = int(bound.get("seed", -1) or 0) in (-1, one.seed)
     if one.verb == "loop" and take.length != asked.length:
         return False

@@ -106,6 +106,7 @@ STRETCH_LIMIT = 8.0  # %, by which a tempo is changed at most where a command do
 REFERENCE_LUFS = -14.0  # what streaming services bring music to
 SHARE = 0.5  # of the engine's time, for takes that nobody has asked for yet
 QUANTS = ("off", "1/4", "beat", "bar", "2bar", "4bar", "8bar", "loop")
+SAMPLERS = ("ddim", "rolling")
 REGIMES = ("clean", "guided", "tail")
 MONITOR = ("thru", "mute")
 TEMPO_SOURCES = ("internal", "tap", "midi", "link", "audio")
@@ -132,6 +133,9 @@ _CLASS_WEIGHT = Arg("class_weight", "f", "push of the classes beside that of a s
 _RECONSTRUCTION = Arg("reconstruction", "f", "pull of the context, in the regimes guided and tail", "", 0, 100, 1.0)
 _TAKE = _LENGTH + _COMMON
 _ENDLESS = Arg("endless", "b", "plays on, take after take of this length, until `stop`", default=False)
+_SAMPLER = Arg(
+    "sampler", "s", "ddim: made window after window; rolling: hop after hop, sooner to begin", choices=SAMPLERS, default="ddim"
+)
 _SCENE = Arg("scene", "i", "its number", "", 0, 127, required=True)
 _ID = Arg("id", "i", "the job meant; the newest without it", "", 0, 2**31 - 1)
 
@@ -156,7 +160,7 @@ def _event(path: str, doc: str, args: tuple[Arg, ...]) -> Spec:
 
 SPECS: tuple[Spec, ...] = (
     # verbs that make a take
-    _verb("continue", "plays on from what has just sounded (continuation)", (*_TAKE, _START, _ENDLESS)),
+    _verb("continue", "plays on from what has just sounded (continuation)", (*_TAKE, _START, _ENDLESS, _SAMPLER)),
     _verb(
         "transition",
         "bridges into another deck and goes on there (transition)",

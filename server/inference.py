@@ -133,6 +133,7 @@ class Inference:
             seed=job.seed,
             xi=job.xi,
             regime=job.regime,
+            sampler=job.sampler,
             parameters=dict(job.parameters),
             start=job.start,
         )

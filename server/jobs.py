@@ -75,6 +75,7 @@ class Job:
     seed: int = 0
     xi: float | None = None
     regime: str = "clean"
+    sampler: str = "ddim"
     parameters: Mapping[str, float] = field(default_factory=dict)
     start: float | None = None
     also: tuple[tuple[int, int], ...] = ()

@@ -49,6 +49,7 @@ def advance(world: World, take: Take, moment: Moment) -> Iterator[Effect]:
         return
     if take.commit and _too_late(world, take, moment):
         sentence = "it was made too late to be played: the engine is too slow, or busy with other jobs"
+        world.misses["failed"] += 1
         yield from ended(take, State.FAILED, sentence)
         yield Fail(take.route, take.address, sentence, "generation-failed")
         return
@@ -106,7 +107,7 @@ def entry_of(world: World, take: Take, moment: Moment) -> int | None:
     if take.complete:
         ready = True  # what is left is enough, or the take moves by whole bars
     else:
-        pace = world.pace_at(take.job.steps)
+        pace = world.pace_of(take.job)
         ready = sustained(t1, take.have, t1 + needed(take), moment.frame + pace.cost, pace)
     if not ready:
         return None
@@ -263,6 +264,8 @@ def started(world: World, take: Take, frame: int) -> Iterator[Effect]:
     world.leave(deck.number, frame)
     take.state = State.PLAYING
     take.heard_at = frame
+    if take.rung in world.misses:
+        world.misses[take.rung] += 1
     deck.looping = take.job.verb in LOOPS
     if deck.playing is not None and deck.playing != take.job.id:
         deck.undo = [*deck.undo, deck.playing][-HISTORY:]

@@ -43,6 +43,7 @@ def status(world: World, moment: Moment, segment: Segment, commands: int, waitin
             for t in world.takes.values()
             if t.state not in OVER
         ],
+        "misses": world.misses,
         "counters": segment.counters(),
     }
 

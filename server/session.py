@@ -13,6 +13,7 @@ from segue.server.analysis import Analysis
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
 from segue.server.endless import follow
+from segue.server.filed import File
 from segue.server.holding import VERBS as HOLDING
 from segue.server.holding import due_now
 from segue.server.jobs import Audio, EngineState, Failed, Finished, Piece, Progress, Running, WorkerEvent
@@ -21,7 +22,7 @@ from segue.server.placing import advance, ended, retimed, said, started
 from segue.server.reanchoring import moved
 from segue.server.recording import VERBS as RECORDING
 from segue.server.recording import shaped
-from segue.server.state import OVER, Again, Asked, File, Moment, State, Take, World
+from segue.server.state import OVER, Again, Asked, Moment, State, Take, World
 from segue.server.sync.line import Line, Playing, SourceState
 from segue.server.timeline import Pace
 
@@ -211,7 +212,7 @@ class Session:
                 if take.entry is None:
                     yield from self._fail(take, sentence, code, moment)
             case Piece():
-                if event.steps:
+                if event.steps and take.job.sampler != "rolling":
                     self._measure(event)
                 take.pieces.append((event.start, event.audio))
                 take.made = event.start + event.audio.shape[1]

@@ -36,7 +36,7 @@ class Runner(Protocol):
 
 
 class SteppedWorker:
-    """Runs jobs one after the other; each piece is ready `cost` frames after the one before."""
+    """Runs jobs one after the other; each piece is ready `cost` frames after the one before, of a rolling job a step's share."""
 
     def __init__(self, runner: Runner, cost: int, rate: int) -> None:
         """cost: frames that a piece takes to make."""
@@ -67,7 +67,7 @@ class SteppedWorker:
             self._running = (job, self.runner.run(job, lambda: job.id in self._abandoned, lambda share: None))
             yield next(self._running[1])  # Running or Failed: the sources are read now
             self._due = frame + self._cost
-        if self._running is not None and frame >= self._due:
+        if self._running is not None and (frame >= self._due or self._running[0].id in self._abandoned):
             job, events = self._running
             event = None if job.id in self._abandoned else next(events, None)
             if event is None:
@@ -75,8 +75,9 @@ class SteppedWorker:
                 return
             if isinstance(event, Piece):
                 self.pieces += 1
-                self._due += self._cost
-                event = replace(event, seconds=self._cost / self._rate)
+                cost = self._cost // (job.steps if job.sampler == "rolling" else 1)
+                self._due += cost if event.start + event.audio.shape[1] < job.new_frames else 0
+                event = replace(event, seconds=cost / self._rate)
             yield event
 
 

@@ -9,13 +9,15 @@ from enum import StrEnum
 from typing import Protocol
 
 from segue.server.aligning import Alignment, Wish
-from segue.server.audio.track import Track
 from segue.server.commands import REFERENCE_LUFS, SHARE, SPECS, Command, Kind, Spec, Value
+from segue.server.filed import File
 from segue.server.jobs import Audio, Job, RingThenFile
 from segue.server.sync.line import Sync
 from segue.server.tempo import Grid, Taps
 from segue.server.timeline import Pace
 
+# Rungs of takes whose deadline came too soon; failed: too late to be played at all.
+MISSES = ("fewer-steps", "late", "crossfade", "failed")
 HISTORY = 8  # takes kept for undo, a deck
 TAKES = 32  # takes kept at all
 FREEZE_S = 0.05  # so long before it is due a beat becomes a frame
@@ -137,55 +139,6 @@ class Recording:
     last: int | None
     lag: int
     base: Take | None = None
-
-
-@dataclass(frozen=True)
-class File:
-    """The file of a file deck. While it plays, position(frame) = origin_position + frame - origin_frame.
-
-    path: of the track as it is played, which may be stretched; positions are its. frames, beats: length of the file itself and
-    where its beats fall there. downbeat: which of them begins a bar, None where nobody knows. bpm: of the file, 0 for unknown.
-    """
-
-    path: str
-    frames: int
-    playing: bool = False
-    origin_frame: int = 0
-    origin_position: int = 0
-    beats: tuple[int, ...] = ()
-    downbeat: int | None = None
-    bpm: float = 0.0
-
-    @property
-    def track(self) -> Track:
-        """What is played."""
-        return Track.parse(self.path)
-
-    @property
-    def length(self) -> int:
-        """Frames of the track as it is played."""
-        track = self.track
-        return round((self.frames - track.start) * track.factor)
-
-    @property
-    def played_beats(self) -> tuple[float, ...]:
-        """Where the beats fall in the track as it is played; the first may lie before it."""
-        track = self.track
-        return tuple((beat - track.start) * track.factor for beat in self.beats)
-
-    @property
-    def played_bpm(self) -> float:
-        """The tempo as it is played."""
-        return self.bpm / self.track.factor
-
-    def original(self, position: float) -> int:
-        """The place in the file itself."""
-        track = self.track
-        return round(track.start + position / track.factor)
-
-    def position(self, frame: int) -> int:
-        """The place in the file at a stream frame."""
-        return self.origin_position + (frame - self.origin_frame if self.playing and frame > self.origin_frame else 0)
 
 
 @dataclass
@@ -324,6 +277,7 @@ class World:
     context_min: int = 0
     pace: Pace = field(default_factory=lambda: Pace(44_100, 154_350))
     pace_steps: int = 4  # the steps that the pace was measured with
+    misses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MISSES, 0))  # takes that were not there in time, by rung
     next_job: int = 1
     next_play: int = 1
 
@@ -345,6 +299,11 @@ class World:
     def pace_at(self, steps: int) -> Pace:
         """What a piece is expected to cost with so many steps."""
         return replace(self.pace, cost=round(self.pace.cost * steps / self.pace_steps))
+
+    def pace_of(self, job: Job) -> Pace:
+        """What a piece of a job is expected to cost: of a rolling one each is a step, after as many as a window takes."""
+        pace = self.pace_at(job.steps)
+        return Pace(self.pace_at(1).cost, pace.piece // (job.steps + 1)) if job.sampler == "rolling" else pace
 
     def place(self, deck: int, frame: int, quant: str) -> tuple[float | None, int]:
         """The next place of a quant at or after a frame: its beat, where it is one, and its frame as things stand."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from segue.server import bridging
-from segue.server.commands import Command, CommandError, Spec, Value
+from segue.server.commands import SAMPLERS, Command, CommandError, Spec, Value
 from segue.server.contexts import LONGEST_S, context, known_future, lead, offset
 from segue.server.jobs import FilePart, Job, RingPart
 from segue.server.phrases import lag, meant
@@ -57,6 +57,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         seed=seed if seed >= 0 else (world.next_job * 7919) % 2**31,
         xi=xi_of(settings),
         regime=str(settings["regime"]),
+        sampler=str(bound.get("sampler", SAMPLERS[0])),
         parameters={name: float(settings[name] or 0.0) for name in PARAMETERS.get(task, ())},
         start=None if bound.get("T") is None or task == "renoise" else float(bound["T"] or 0.0),
     )
@@ -138,11 +139,14 @@ def begin(world: World, take: Take, moment: Moment) -> None:
 
 
 def _fit_steps(world: World, take: Take, moment: Moment) -> None:
-    """Fewer steps where as many as were asked for would miss the take's time."""
+    """Fewer steps where as many as were asked for would miss the take's time, or that of the take that goes on after it."""
     if take.due is None or take.due <= moment.frame:
         return
-    step = world.pace_at(1).cost
-    affordable = int((take.due - moment.frame - LEAD_BLOCKS * moment.block) / max(1, step))
+    step, left = max(1, world.pace_at(1).cost), take.due - moment.frame - LEAD_BLOCKS * moment.block
+    affordable = int(left / step)
+    if take.follows is not None:  # the engine has to be done with all of it when the next one is to be begun
+        pieces = math.ceil(take.job.new_frames / world.pace.piece)
+        affordable = min(affordable, int((left + max(0, take.length - lead(world, take.job.steps))) / (step * pieces)))
     if affordable < take.job.steps:
         take.job = replace(take.job, steps=max(1, affordable))
         take.rung = "fewer-steps"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -62,9 +63,10 @@ class FakeRunner:
             yield from self._crossfade(job, job.middle, job.middle_right)
             return
         size = job.new_frames if job.verb == "loop" else self._piece  # all but its bridge is there already
-        for start in range(0, job.new_frames, size):
-            frames = np.arange(start, min(start + size, job.new_frames)) % PERIOD
-            yield Piece(job.id, start, unit[:, frames], 0.0, job.steps)
+        hop = self._piece // (job.steps + 1) if job.sampler == "rolling" else size
+        starts = [0, *range(min(2 * hop, size), job.new_frames, hop), job.new_frames]
+        for start, end in pairwise(starts):
+            yield Piece(job.id, start, unit[:, np.arange(start, end) % PERIOD], 0.0, job.steps)
         yield Finished(job.id)
 
     @staticmethod

@@ -46,14 +46,14 @@ def continuation(known: int, new: int, batch: int = 1, y: Tensor | None = None, 
     return enter(Problem(A, y, l1, A.project(z, y)), "clean", World())
 
 
-def last(world: Denoiser, problem: Problem, ladder: list[float], size: int, hop: int) -> Tensor:
-    return list(rolls(world, problem, ladder, size, hop))[-1][0]
+def last(world: Denoiser, problem: Problem, ladder: list[float], size: int, first: int, hop: int) -> Tensor:
+    return list(rolls(world, problem, ladder, size, first, hop))[-1][0]
 
 
 def test_a_hop_is_done_with_every_call_after_the_first() -> None:
     world, steps, hop, known, new = World(), 4, 3, 8, 30
-    said = list(rolls(world, continuation(known, new), levels(steps), known + steps * hop, hop))
-    assert [done for _, done in said] == [known] * 3 + [known + hop * i for i in range(1, 11)] + []
+    said = list(rolls(world, continuation(known, new), levels(steps), known + steps * hop, hop, hop))
+    assert [done for _, done in said] == [known] * 3 + [known + hop * i for i in range(1, 11)]
     assert len(said) == new // hop + steps - 1
     assert set(world.calls) == {known + steps * hop}
     final = said[-1][0]
@@ -62,9 +62,16 @@ def test_a_hop_is_done_with_every_call_after_the_first() -> None:
         assert done >= known
 
 
+def test_the_first_block_may_be_longer() -> None:
+    world, steps = World(), 4
+    said = list(rolls(world, continuation(8, 30), levels(steps), 8 + 12, 6, 2))
+    assert [done - 8 for _, done in said] == [0] * 3 + list(range(6, 31, 2))
+    assert set(world.calls) == {20}
+
+
 def test_with_one_block_it_is_algorithm_2() -> None:
     problem, world = continuation(8, 6, batch=3), World()
-    rolled = last(world, problem, levels(7), 14, 6)
+    rolled = last(world, problem, levels(7), 14, 6, 6)
     straight = sampler("ddim")(world, problem, levels(7), xi=0.0, generator=torch.Generator())
     torch.testing.assert_close(rolled, straight, rtol=1e-12, atol=1e-12)
 
@@ -72,7 +79,7 @@ def test_with_one_block_it_is_algorithm_2() -> None:
 def test_in_a_white_world_every_frame_turns_by_the_same_angle() -> None:
     """Sigma = I: x_0_hat = alpha x_t and eps_hat = sigma x_t, so a step is x_t cos(pi / 2 N) and all N are its N-th power."""
     steps, problem = 5, continuation(4, 20)
-    x = last(World(rho=0.0), problem, levels(steps), 4 + 10, 2)
+    x = last(World(rho=0.0), problem, levels(steps), 4 + 10, 2, 2)
     expected = problem.x_T[..., 4:] * np.cos(np.pi / 2 / steps) ** steps
     torch.testing.assert_close(x[..., 4:], expected, rtol=1e-12, atol=1e-12)
 
@@ -85,7 +92,7 @@ def test_many_steps_sample_the_posterior(steps: int, tolerance: float) -> None:
     y = torch.linspace(-1.0, 1.5, known, dtype=torch.float64)[None, None]
     unit = torch.cat([torch.zeros(1, 1, frames), torch.eye(frames)[known:, None]]).double()
     problem = continuation(known, new, new + 1, y.expand(new + 1, -1, -1), unit)
-    x = last(World(), problem, levels(steps), known + steps * hop, hop)[:, 0, known:]
+    x = last(World(), problem, levels(steps), known + steps * hop, hop, hop)[:, 0, known:]
     mean, root = x[0], x[1:] - x[0]
     wanted_mean, wanted = Gaussian(ar1(frames, RHO)).posterior(y, torch.arange(frames) < known)
     assert float((mean - wanted_mean[0, 0]).abs().max()) < tolerance
@@ -94,7 +101,7 @@ def test_many_steps_sample_the_posterior(steps: int, tolerance: float) -> None:
 
 
 def test_the_end_of_a_line_is_made_too_and_from_no_context() -> None:
-    x = list(rolls(World(), Problem(None, None, None, torch.randn(1, 1, 23).double()), levels(4), 12, 3))
+    x = list(rolls(World(), Problem(None, None, None, torch.randn(1, 1, 23).double()), levels(4), 12, 3, 3))
     assert x[-1][1] == 23
     assert bool(x[-1][0].isfinite().all())
     short = continuation(5, 4)
@@ -110,11 +117,11 @@ def test_the_end_of_a_line_is_made_too_and_from_no_context() -> None:
 )
 def test_what_it_cannot_do_is_a_sentence(change: dict[str, Tensor | None], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        list(rolls(World(), replace(continuation(6, 6), **change), levels(4), 12, 1))  # type: ignore[arg-type]
+        list(rolls(World(), replace(continuation(6, 6), **change), levels(4), 12, 1, 1))  # type: ignore[arg-type]
 
 
 def test_a_model_with_one_level_a_window_is_told() -> None:
     world = World()
     world.per_frame_t = False
     with pytest.raises(ValueError, match="levels per frame"):
-        list(rolls(world, continuation(6, 6), levels(4), 12, 1))
+        list(rolls(world, continuation(6, 6), levels(4), 12, 1, 1))

@@ -14,10 +14,10 @@ REPLIES = {
 class DeckMethods:
     """Verbs and values of one deck. A verb that makes a take returns the number of its job."""
 
-    def _take(self, verb: str, **options: Any) -> int:
+    def _take(self, verb: str, /, **options: Any) -> int:
         raise NotImplementedError
 
-    def _verb(self, verb: str, *args: Any, **options: Any) -> None:
+    def _verb(self, verb: str, /, *args: Any, **options: Any) -> None:
         raise NotImplementedError
 
     def _value(self, name: str, value: Any) -> Any:
@@ -38,6 +38,7 @@ class DeckMethods:
         id: int | None = None,
         T: float | None = None,
         endless: bool | None = None,
+        sampler: str | None = None,
     ) -> int:
         """Plays on from what has just sounded (continuation)."""
         return self._take(
@@ -54,6 +55,7 @@ class DeckMethods:
             id=id,
             T=T,
             endless=endless,
+            sampler=sampler,
         )
 
     def transition(

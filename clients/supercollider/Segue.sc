@@ -155,8 +155,8 @@ SegueDeck {
 	}
 
 	// plays on from what has just sounded (continuation)
-	continue { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, tLevel, endless| 
-		^this.take("continue", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel, 'endless', endless])
+	continue { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, tLevel, endless, sampler| 
+		^this.take("continue", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel, 'endless', endless, 'sampler', sampler])
 	}
 
 	// bridges into another deck and goes on there (transition)

@@ -1,12 +1,12 @@
 """Rolling diffusion: the noise level rises along the window, and each call of the model finishes one more hop of frames.
 
 Ruhe et al. 2024, "Rolling Diffusion Models", with the step of Algorithm 2, Levy et al. 2023, at a level per frame. After the
-context come blocks of `hop` frames, each one level behind the block before it:
+context come blocks of `hop` frames, the first of them longer where that is wanted, each one level behind the block before it:
 
     block b stands at levels[clip(n - b, 0, N)] after n calls,
 
-so that block 0 is done after N calls and one more block after each further one, for as long as there are frames: as many calls
-a frame as window after window, but a hop's audio is there N calls after its noise, not a window's.
+so that block 0 is done after N calls and one more block after each further one, for as long as there are frames: with equal
+blocks as many calls a frame as window after window, but what is to be decoded before the first sound is a block, not a window.
 """
 
 from __future__ import annotations
@@ -41,17 +41,20 @@ def rolling(
     frames = problem.x_T.shape[-1]
     hop = -(-(frames - context_of(problem)) // max(1, len(levels) - 1))
     x = problem.x_T
-    for i, (x, _) in enumerate(rolls(denoiser, problem, levels, frames, hop), start=1):
+    for i, (x, _) in enumerate(rolls(denoiser, problem, levels, frames, hop, hop), start=1):
         if on_step:
             on_step(i, x)
     return x
 
 
-def rolls(denoiser: Denoiser, problem: Problem, levels: Sequence[float], size: int, hop: int) -> Iterator[tuple[Tensor, int]]:
+def rolls(
+    denoiser: Denoiser, problem: Problem, levels: Sequence[float], size: int, first: int, hop: int
+) -> Iterator[tuple[Tensor, int]]:
     """(x `[B, C, T]`, frames that are done from its beginning on) after each call of the model.
 
     problem: a clean context, then new frames, however many. levels: N + 1 of them, falling to 0. size: frames that the model
-    sees at once, N * hop of them new. Raises ValueError where a level per frame, or a guided problem, stands in the way.
+    sees at once, first + (N - 1) * hop of them new. first: frames of the first block, at least a hop. Raises ValueError where a
+    level per frame, or a guided problem, stands in the way.
     """
     known, steps = context_of(problem), len(levels) - 1
     if not denoiser.per_frame_t:
@@ -60,20 +63,21 @@ def rolls(denoiser: Denoiser, problem: Problem, levels: Sequence[float], size: i
         raise ValueError("rolling: a guided problem; use the sampler ddim, or the regime clean without a style")
     x = problem.x_T.clone()
     frames = x.shape[-1]
-    block = torch.div(torch.arange(frames, device=x.device) - known, hop, rounding_mode="floor")
+    place = torch.arange(frames, device=x.device) - known
+    block = (torch.div(place - first, hop, rounding_mode="floor") + 1).clamp(min=0)
     table = torch.tensor(list(levels), dtype=x.dtype, device=x.device)
-    clean = block < 0
+    clean = place < 0
 
     def level(calls: int) -> Tensor:
         return torch.where(clean, 0.0, table[(calls - block).clamp(0, steps)])
 
-    for n in range(1, -(-(frames - known) // hop) + steps):
-        end = min(frames, known + (max(0, n - steps) + steps) * hop)
+    for n in range(1, int(block[-1]) + 1 + steps):
+        end = min(frames, known + first + (max(n, steps) - 1) * hop)
         window = slice(max(0, end - size), end)
         t, s = level(n - 1)[window], level(n)[window]
         with torch.no_grad():
             x[..., window] = _step(denoiser, x[..., window], t, s)
-        yield x, min(frames, known + max(0, n - steps + 1) * hop)
+        yield x, known if n < steps else min(frames, known + first + (n - steps) * hop)
 
 
 def context_of(problem: Problem) -> int:
