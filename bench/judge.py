@@ -87,3 +87,27 @@ def _dip(audio: Audio, first: int, last: int, rate: int) -> float:
     starts = np.arange(first, last - rate, round(EVERY_S * rate))
     line = before + (after - before) * (starts + rate / 2 - first) / (last - first)
     return float(max(0.0, max(line[i] - level(int(start), rate) for i, start in enumerate(starts))))
+
+
+def summary(rows: list[dict[str, Any]], kind: str, system: str) -> dict[str, Any]:
+    """Medians over the pairs of a kind."""
+    mine = [row for row in rows if row["system"] == system and row["kind"] == kind]
+
+    def middle(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return round(float(np.median(known)), 2) if known else None
+
+    true = [row["true_beats"]["median_ms"] for row in mine if row["true_beats"]]
+    return {
+        "kind": kind,
+        "system": system,
+        "n": len(mine),
+        "beats_median_ms": middle([row["beats"]["median_ms"] for row in mine]),
+        "beats_p95_ms": middle([row["beats"]["p95_ms"] for row in mine]),
+        "true_beats_median_ms": middle(true),
+        "largest_step_lu": middle([row["largest_step_lu"] for row in mine]),
+        "own_step_lu": middle([row["own_step_lu"] for row in mine]),
+        "dip_lu": middle([row["dip_lu"] for row in mine]),
+        "seam_step": middle([max(seam["step_over_material"] for seam in row["seams"]) for row in mine]),
+        "seam_lu": middle([max(abs(seam["loudness_step_lu"]) for seam in row["seams"]) for row in mine]),
+    }

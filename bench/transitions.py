@@ -23,16 +23,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import soundfile
 
-from segue.bench.judge import alignment, beats_by_librosa, smoothness, true_beats
+from segue.bench.judge import alignment, beats_by_librosa, smoothness, summary, true_beats
 from segue.engine.shapes import crossfade
 from segue.server.analysis import analysed
 from segue.server.audio.segment import Segment
 from segue.server.audio.track import read_region
 from segue.server.commands import STRETCH_LIMIT
 from segue.server.config import Config
+from segue.server.filed import File
 from segue.server.jobs import Audio, EngineState
 from segue.server.stage import Runner, Stage
-from segue.server.state import File
 from segue.train.data import audio_files
 from segue.train.synthesis import compose
 
@@ -263,30 +263,6 @@ def faded(one: Audio, other: Audio, first: int, last: int) -> Audio:
     """One track up to a frame, a constant-power crossfade, the other from another frame on."""
     middle = crossfade(one[:, first:last], other[:, first:last])
     return np.concatenate([one[:, :first], middle, other[:, last:]], axis=1)
-
-
-def summary(rows: list[dict[str, Any]], kind: str, system: str) -> dict[str, Any]:
-    """Medians over the pairs of a kind."""
-    mine = [row for row in rows if row["system"] == system and row["kind"] == kind]
-
-    def middle(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return round(float(np.median(known)), 2) if known else None
-
-    true = [row["true_beats"]["median_ms"] for row in mine if row["true_beats"]]
-    return {
-        "kind": kind,
-        "system": system,
-        "n": len(mine),
-        "beats_median_ms": middle([row["beats"]["median_ms"] for row in mine]),
-        "beats_p95_ms": middle([row["beats"]["p95_ms"] for row in mine]),
-        "true_beats_median_ms": middle(true),
-        "largest_step_lu": middle([row["largest_step_lu"] for row in mine]),
-        "own_step_lu": middle([row["own_step_lu"] for row in mine]),
-        "dip_lu": middle([row["dip_lu"] for row in mine]),
-        "seam_step": middle([max(seam["step_over_material"] for seam in row["seams"]) for row in mine]),
-        "seam_lu": middle([max(abs(seam["loudness_step_lu"]) for seam in row["seams"]) for row in mine]),
-    }
 
 
 def table(report: dict[str, Any]) -> str:

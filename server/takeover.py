@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import Source
 from segue.server.commands import SPECS
+from segue.server.filed import File
 from segue.server.jobs import Audio, Job
 from segue.server.placing import LOOPS
-from segue.server.state import Again, Deck, File, State, Take, World
+from segue.server.state import Again, Deck, State, Take, World
 from segue.server.tempo import Grid
 
 AHEAD = 64  # numbers that may have been given out since the file was written

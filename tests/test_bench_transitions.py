@@ -11,7 +11,7 @@ import soundfile
 from fake_runner import RATE, STATE, FakeRunner
 
 from segue.bench import transitions
-from segue.bench.judge import alignment, smoothness, true_beats
+from segue.bench.judge import alignment, smoothness, summary, true_beats
 from segue.bench.transitions import SYSTEMS, Song, near
 from segue.server.audio.track import can_stretch
 from segue.train.synthesis import compose
@@ -59,4 +59,4 @@ def test_ours_lies_on_the_beat_where_the_plain_crossfade_does_not(tmp_path: Path
     assert rows["ours"]["factor"] == pytest.approx(songs[1].bpm / songs[0].bpm, rel=2e-3)
     assert rows["ours"]["true_beats"]["median_ms"] < 12.0
     assert rows["plain"]["true_beats"]["median_ms"] > 4 * rows["ours"]["true_beats"]["median_ms"]
-    assert transitions.summary(list(rows.values()), "composed", "ours")["n"] == 1
+    assert summary(list(rows.values()), "composed", "ours")["n"] == 1
