@@ -10,6 +10,8 @@ from fake_runner import RATE, STATE, FakeRunner
 from numpy.typing import NDArray
 
 from segue.server.config import Config
+from segue.server.control.midi_map import Binding
+from segue.server.control.midi_translate import Translator
 from segue.server.fallback import WRAP_S
 from segue.server.recording import HOLD_S
 from segue.server.stage import Stage
@@ -204,6 +206,38 @@ def test_a_short_press_is_no_long_one_and_a_pad_that_only_presses_works(stage: S
         stage.send("/segue/deck/1/footswitch")
     until(stage, 4 * BAR, audio)
     assert said(stage, "/segue/deck/1/state")[-1] == ("loop",)
+
+
+@pytest.mark.parametrize(
+    ("bound", "down", "up"),
+    [
+        (Binding("note", 60, "/segue/deck/1/footswitch"), (0x90, 60, 100), (0x80, 60, 0)),
+        (Binding("note", 60, "/segue/deck/1/footswitch", momentary=True), (0x90, 60, 100), (0x90, 60, 0)),
+        (Binding("control", 64, "/segue/deck/1/footswitch"), (0xB0, 64, 127), (0xB0, 64, 0)),
+    ],
+)
+def test_midi_pads_and_pedals_press_and_let_go(
+    stage: Stage, bound: Binding, down: tuple[int, int, int], up: tuple[int, int, int]
+) -> None:
+    translator, audio = Translator([bound]), noise(9 * BAR, 12)
+    stage.send("/segue/deck/1/quant", "bar")
+
+    def strike(message: tuple[int, int, int], frame: int) -> None:
+        until(stage, frame, audio)
+        for command in translator.commands(message, "stage", stage.frame / RATE):
+            stage.conductor.handle(command)
+
+    for press in (BAR, 2 * BAR):
+        strike(down, press)
+        strike(up, press + 4000)
+    until(stage, 3 * BAR, audio)
+    assert said(stage, "/segue/deck/1/state")[-1] == ("loop",)
+    strike(down, 4 * BAR)
+    strike(up, 4 * BAR + round((HOLD_S + 0.1) * RATE))
+    until(stage, 6 * BAR, audio)
+    assert state(stage, "continue")[-1] == "cancelled"
+    assert said(stage, "/segue/deck/1/state")[-1] == ("dry",)
+    assert said(stage, "/segue/fail") == []
 
 
 @pytest.mark.parametrize("press", [2500, -2500])
