@@ -1,6 +1,6 @@
 // The page: built from the server's own table (OSCQuery), driven by OSC over one WebSocket.
 
-import { $, make, nameOf, onPress } from "./dom.js";
+import { $, make, meter, nameOf, onPress } from "./dom.js";
 import { Link } from "./link.js";
 import { Spectrum } from "./spectrum.js";
 import { buildValue } from "./value.js";
@@ -183,17 +183,6 @@ function heard(address, args) {
   const [, , where, number, name] = address.split("/");
   const deck = where === "deck" && decks.get(Number(number));
   if (deck && DECK_SAYS[name]) DECK_SAYS[name](deck, args);
-}
-
-function meter(element, peak) {
-  const level = Math.max(-60, 20 * Math.log10(peak || 1e-9));
-  element.firstChild.style.setProperty("--level", (level + 60) / 60);
-  element.classList.toggle("hot", peak > 0.99);
-  const now = performance.now();
-  if (now - (element.told ?? 0) > 500) {
-    element.told = now;
-    element.setAttribute("aria-valuenow", level.toFixed(0));
-  }
 }
 
 function job([id, number, verb, state, progress, sentence]) {

@@ -1,4 +1,4 @@
-// Elements, and what a press is.
+// Elements: how they are made, pressed, and filled as meters.
 
 export const $ = (id) => document.getElementById(id);
 export const nameOf = (node) => node.FULL_PATH.split("/").pop();
@@ -25,4 +25,16 @@ export function onPress(button, act) {
     if (!done) act();
     done = false;
   });
+}
+
+/** Shows a linear peak on a scale of 60 dB; said aloud twice a second at most. */
+export function meter(element, peak) {
+  const level = Math.max(-60, 20 * Math.log10(peak || 1e-9));
+  element.firstChild.style.setProperty("--level", (level + 60) / 60);
+  element.classList.toggle("hot", peak > 0.99);
+  const now = performance.now();
+  if (now - (element.told ?? 0) > 500) {
+    element.told = now;
+    element.setAttribute("aria-valuenow", level.toFixed(0));
+  }
 }
