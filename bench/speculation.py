@@ -1,7 +1,7 @@
-"""`python -m segue.bench.speculation`: from a `continue` to its first sample, with candidates and without, on jackd.
+"""`python -m segue.bench.speculation`: from a verb to its first sample, with candidates and without, on jackd.
 
-Music goes on from a file on deck 1, and `continue` comes at random moments with the real engine. The show log says when it
-arrived and at which frame the callback entered the take.
+Music goes on from a file on deck 1, another lies on deck 2, and each verb comes at random moments with the real engine. The show
+log says when it arrived and at which frame the callback entered the take.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,76 +22,99 @@ import soundfile
 
 from segue.bench.live import jack, serve
 from segue.clients.python import Client
+from segue.server.speculation import VERBS
 
 RATE, BLOCK = 44_100, 128
-TAKE_S = 1.0
+OFF = "off"
+BEATS = {"continue": 2.0, "vary": 2.0, "generate": 2.0, "loop": 8.0, "transition": 8.0}  # as long as the take that is asked for
 PAUSE_S = (2.0, 4.0)  # between a take's end and the next command
+WARM_S = 8.0  # of music before the first one
+PATIENCE_S = 30.0
 CLIP = Path(__file__).parent.parent / "examples" / "clip_a.flac"
+SECONDS = 600.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints one row with candidates and one without."""
+    """Prints a row with candidates and one without for each verb."""
     parser = argparse.ArgumentParser(prog="speculation", description=__doc__)
-    parser.add_argument("--events", type=int, default=30)
+    parser.add_argument("--events", type=int, default=30, help="of each verb")
     parser.add_argument("--block", type=int, default=BLOCK)
+    parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
-    rows = [measure(args.block, args.events, verbs) for verbs in ("continue", "off")]
+    rows = measure(args.block, args.events, args.verbs)
     if args.json:
-        print(json.dumps({"machine": platform.machine(), "cores": os.cpu_count(), "rows": rows}))
+        facts = {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+        print(json.dumps({**facts, "rows": rows}))
     else:
         for row in rows:
             print(row)
     return 0
 
 
-def measure(block: int, events: int, verbs: str) -> dict[str, Any]:
-    """Plays, asks, and reads the log."""
-    rng = np.random.default_rng(5)
+def measure(block: int, events: int, verbs: Sequence[str]) -> list[dict[str, Any]]:
+    """Plays, asks, and reads the log, verb by verb, with candidates and without."""
+    rng, rows = np.random.default_rng(5), []
     with tempfile.TemporaryDirectory() as folder, jack(block), serve("--host-api", "JACK") as (client, _, log):
-        play(client, Path(folder) / "music.wav", events)
-        client.send("/segue/deck/1/speculate", verbs)
-        time.sleep(6.0)
-        for event in range(events):
-            job = client.deck(1).continue_(sec=TAKE_S, xfade=0.0)
-            client.job(job, "playing", timeout=20.0)
-            time.sleep(TAKE_S + rng.uniform(*PAUSE_S))
-            print(f"{verbs}: {event + 1} of {events}", end="\r", file=sys.stderr)
-        time.sleep(1.0)
-        counters = client.status()["counters"]
-        return {"speculate": verbs, "block": block, **read(log), "over_period": counters["over_period"]}
+        music = Path(folder) / "music.wav"
+        clip, rate = soundfile.read(CLIP, dtype="float32")
+        assert rate == RATE
+        soundfile.write(music, np.tile(clip, (int(SECONDS * RATE / len(clip)) + 1, 1)), RATE)
+        for deck in (1, 2):
+            client.deck(deck).load(str(music))
+            client.wait(f"/segue/deck/{deck}/file", PATIENCE_S)
+        for verb in verbs:
+            for speculate in (verb, OFF):
+                asked = [ask(client, verb, speculate, rng) for _ in range(events)]
+                over_period = client.status()["counters"]["over_period"]
+                found = read(log, set(asked))
+                rows.append({"verb": verb, "speculate": speculate, "block": block, **found, "over_period": over_period})
+                print(rows[-1], file=sys.stderr)
+    return rows
 
 
-def play(client: Client, path: Path, events: int) -> None:
-    """The clip, over and over, on deck 1."""
-    clip, rate = soundfile.read(CLIP, dtype="float32")
-    assert rate == RATE
-    seconds = 20.0 + events * (TAKE_S + PAUSE_S[1] + 2.0)
-    soundfile.write(path, np.tile(clip, (int(seconds * RATE / len(clip)) + 1, 1)), RATE)
-    client.deck(1).load(str(path))
-    client.wait("/segue/deck/1/file", 20.0)
-    client.deck(1).play()
-    time.sleep(8.0)
+def ask(client: Client, verb: str, speculate: str, rng: np.random.Generator) -> int:
+    """Lets the music play from its beginning, gives the verb at a random moment, and the deck back; the job's number."""
+    deck = client.deck(1)
+    client.send("/segue/deck/1/speculate", speculate)
+    client.send("/segue/deck/2/pause")
+    deck.seek(0.0)
+    deck.play()
+    time.sleep(WARM_S + rng.uniform(*PAUSE_S))
+    options: dict[str, Any] = {"beats": BEATS[verb], "xfade": 0.0}
+    names = {"continue": "continue_"}
+    job: int = getattr(deck, names.get(verb, verb))(**options)
+    client.job(job, "playing", timeout=PATIENCE_S)
+    time.sleep(1.0)
+    client.send("/segue/deck/1/speculate", OFF)
+    deck.stop()
+    time.sleep(0.5)
+    return job
 
 
-def read(log: Path) -> dict[str, Any]:
-    """From arrival to the frame at which the callback entered the take, for each command."""
+def read(log: Path, jobs: set[int]) -> dict[str, Any]:
+    """From arrival to the frame at which the callback entered the take, for each job."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    asked = [line for line in lines if line["kind"] == "command" and line["address"].endswith("/continue")]
-    takes = [line for line in lines if line["kind"] == "event" and line["address"] == "/segue/take"]
-    late = np.array([take["args"][3] - command["arrived"] for command, take in zip(asked, takes, strict=True)]) / RATE * 1e3
-    p50, p95, p99 = np.percentile(late, [50, 95, 99]).round(3).tolist()
-    selected = [take for take in takes if take["args"][7] == "candidate"]
-    ages = np.array([take["args"][4] for take in selected]) / RATE
+    arrived = {_number(line["args"]): line["arrived"] for line in lines if line["kind"] == "command" and "arrived" in line}
+    takes = [line["args"] for line in lines if line["kind"] == "event" and line["address"] == "/segue/take"]
+    takes = [take for take in takes if take[0] in jobs]
+    late = np.array([take[3] - arrived[take[0]] for take in takes]) / RATE * 1e3
+    p50, p95, p99 = np.percentile(late, [50, 95, 99]).round(3).tolist() if len(late) else (None, None, None)
+    ages = np.array([take[4] for take in takes if take[7] == "candidate"]) / RATE
     return {
         "n": len(takes),
-        "selected": len(selected),
+        "selected": len(ages),
         "ms_p50": p50,
         "ms_p95": p95,
         "ms_p99": p99,
         "context_age_s_p50": round(float(np.median(ages)), 2) if len(ages) else None,
         "context_age_s_max": round(float(ages.max()), 2) if len(ages) else None,
     }
+
+
+def _number(args: Sequence[Any]) -> int:
+    """The id among a command's options, 0 where it has none."""
+    return next((int(args[i + 1]) for i, word in enumerate(args[:-1]) if word == "id"), 0)
 
 
 if __name__ == "__main__":
