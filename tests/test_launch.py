@@ -12,6 +12,7 @@ from segue.engine.backends import make
 from segue.engine.backends.launch import Launch, Takes
 from segue.engine.checkpoint import save
 from segue.engine.guidance import enter
+from segue.engine.models import carry_memory
 from segue.engine.models.carry import PIECE, carried_v, sources
 from segue.engine.models.carry_tensors import SHORTEST, carried, searched
 from segue.engine.models.dit import Dit, DitSpec
@@ -125,6 +126,22 @@ def test_what_is_carried_is_found_without_the_host_as_with_it(seed):
             assert torch.equal(mine, found)
     v, t = noise.normal(tuple(x.shape), g), torch.where(context, 0.0, 0.6)
     torch.testing.assert_close(carried(v, x, t, 8, rows, has), carried_v(v, x, t, 8))
+
+
+def test_what_is_carried_is_looked_for_once_a_take_and_anew_for_another_context(monkeypatch):
+    asked = []
+    monkeypatch.setattr(carry_memory, "sources", lambda *given: asked.append(1) or sources(*given))
+    memory, g = carry_memory.Memory(), noise.generator(3)
+    x, context = noise.normal((2, 16, 90), g), torch.arange(90).expand(2, -1) < torch.tensor([[50], [10]])
+    for level in (0.9, 0.6, 0.3):  # steps: what is not context moves
+        x = torch.where(context[:, None], x, noise.normal((2, 16, 90), g))
+        v, t = noise.normal((2, 16, 90), g), torch.where(context, 0.0, level)
+        torch.testing.assert_close(memory.carried_v(v, x, t, 8), carried_v(v, x, t, 8))
+    assert len(asked) == 2  # once for each item
+    for other in (torch.where(context[:, None], -x, x), x):
+        torch.testing.assert_close(memory.carried_v(v, other, t, 8), carried_v(v, other, t, 8))
+    assert len(asked) == 6
+    assert torch.equal(memory.carried_v(v, x, torch.full((2,), 0.5), 8), v)
 
 
 @pytest.mark.parametrize("regime", ["clean", "guided"])

@@ -59,7 +59,8 @@ class Site:
 
 def key(name: str, model: Model, device: str, packages: tuple[str, ...] = ()) -> str:
     """A name for what is built from a model: its weights and sizes, the machine, the driver, the versions."""
-    facts = [FORMAT, name, identity(model), model.spec.to_dict(), device, hardware(device), versions(packages)]
+    networks = [repr(part) for part in (model.spec.codec, model.spec.denoiser)]
+    facts = [FORMAT, name, identity(model), *networks, device, hardware(device), versions(packages)]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segue.engine.models.carry import carried_v
+from segue.engine.models.carry_memory import Memory
 from segue.engine.models.differentiable import Differentiable
 
 ROPE_BASE = 10_000.0  # Su et al. 2021
@@ -58,6 +58,7 @@ class Dit(Differentiable):
     def __init__(self, spec: DitSpec, written_attention: bool = False) -> None:
         super().__init__()
         self.spec = spec
+        self.memory = Memory()
         self.time = TimeEmbedding(spec.rank, spec.cond_dim)
         self.first = nn.Linear(spec.patch * (spec.channels + 1), spec.width)
         self.blocks = nn.ModuleList(Block(spec, written_attention) for _ in range(spec.layers))
@@ -97,7 +98,7 @@ class Dit(Differentiable):
     def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
         """v_theta(x_t, t), of the shape and type of x_t."""
         out: Tensor = self(x_t, t, cond).to(x_t.dtype)
-        return carried_v(out, x_t, t, self.spec.carried) if self.spec.carried else out
+        return self.memory.carried_v(out, x_t, t, self.spec.carried) if self.spec.carried else out
 
 
 class TimeEmbedding(nn.Module):

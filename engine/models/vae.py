@@ -100,7 +100,7 @@ def stft(audio: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None
         written: Tensor = ((frames * window) @ fourier.forward).unflatten(-1, (2, -1))
         return written
     spectrum = torch.fft.rfft(padded.unfold(-1, size, hop) * window)
-    return torch.stack((spectrum.real, spectrum.imag), dim=-2)
+    return torch.view_as_real(spectrum).transpose(-1, -2).contiguous()
 
 
 def istft(spectrum: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
@@ -216,7 +216,7 @@ class Encoder(nn.Module):
     def features(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, 2, T * 1024]` to companded levels `[B, 4 T, 2 * bins]` and bass spectra `[B, 4 T, 4 * bass_bins]`."""
         spectrum = stft(mid_side(audio), self.window, self.spec.hop, self.fourier)
-        magnitude = (spectrum.square().sum(dim=-2) + 1e-7).sqrt()
+        magnitude = (spectrum[..., 0, :].square() + spectrum[..., 1, :].square() + 1e-7).sqrt()
         bass, size = spectrum[..., : self.spec.bass_bins], magnitude[..., : self.spec.bass_bins].unsqueeze(-2)
         levels = magnitude**self.spec.companding - self.level
         phases = bass * size ** (self.spec.companding - 1)
@@ -297,7 +297,7 @@ class Decoder(nn.Module):
     def draws(self, z: Tensor, noises: list[Tensor]) -> list[Tensor]:
         """One decoded signal for each noise spectrum, from one pass of the network."""
         tone, breath = self.parts(z)
-        return [self.audio(tone + noise * breath) for noise in noises]
+        return [self.audio(torch.addcmul(tone, noise, breath)) for noise in noises]
 
     def forward(self, z: Tensor, noise: Tensor) -> Tensor:
         """`[B, T, latent_dim]` and a noise spectrum `[B, 2, 4 T, 2, bins]` to `[B, 2, T * 1024]` samples."""
