@@ -103,8 +103,8 @@ def run(args: Any) -> int:
     found: list[Checked] = []
     try:
         files = listed(args.folder, args.context)
-        for number, one in enumerate(files, start=1):
-            found.append(check(*one))
+        for number, given in enumerate(files, start=1):
+            found.append(check(*given))
             print(f"check: {number} of {len(files)} takes", file=sys.stderr, flush=True)
     except (OSError, ValueError, KeyError) as error:
         print(error, file=sys.stderr)
