@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from test_engine import RATE, model
 from torch import Tensor
 
 from segue.engine.distance import l1
+from segue.engine.engine import Engine, EngineError, Request
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.guidance import enter
+from segue.engine.measure import step_over_material
 from segue.engine.paper import levels
 from segue.engine.problem import Problem, Rows
 from segue.engine.protocols import Denoiser
@@ -125,3 +129,25 @@ def test_a_model_with_one_level_a_window_is_told() -> None:
     world.per_frame_t = False
     with pytest.raises(ValueError, match="levels per frame"):
         list(rolls(world, continuation(6, 6), levels(4), 12, 1, 1))
+
+
+def test_the_engine_gives_the_first_sound_sooner_and_the_whole_take_without_a_seam() -> None:
+    engine = Engine(model())
+    context = np.random.default_rng(1).normal(0, 0.1, (2, 3 * RATE)).astype(np.float32)
+    request = Request("continuation", 3 * engine.new_frames + 17, left=context, sampler=ROLLING)
+    pieces = list(engine.pieces(request))
+    straight = list(engine.pieces(replace(request, sampler="ddim")))
+    assert pieces[0].audio.shape[1] < 0.5 * straight[0].audio.shape[1]
+    assert [piece.start for piece in pieces] == list(np.cumsum([0, *(piece.audio.shape[1] for piece in pieces[:-1])]))
+    whole = np.concatenate([piece.audio for piece in pieces], axis=1)
+    assert whole.shape[1] == request.new_frames
+    np.testing.assert_array_equal(whole, engine.take(request))
+    assert max(step_over_material(whole, piece.start, RATE) for piece in pieces[1:]) < 1.5
+
+
+@pytest.mark.parametrize("change", [{"task": "regenerate", "middle": np.zeros((2, RATE), np.float32)}, {"regime": "guided"}])
+def test_the_engine_says_what_rolling_cannot_make(change: dict[str, Any]) -> None:
+    context = np.random.default_rng(1).normal(0, 0.1, (2, 3 * RATE)).astype(np.float32)
+    request = replace(Request("continuation", RATE, left=context, sampler=ROLLING), **change)
+    with pytest.raises(EngineError, match="rolling: makes continuation and generate in the regime clean"):
+        Engine(model()).take(request)
