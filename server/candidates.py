@@ -113,7 +113,7 @@ def _meant(world: World, asked: Asked) -> Take:
         and not stale(world, take, asked.at)
     ]
     if not found:
-        which = " ".join(f"{name} {bound[name]}" for name in ("verb", "seed") if name in bound) or "at all"
+        which = " ".join(f"{name} {bound[name]!s}" for name in ("verb", "seed") if name in bound) or "at all"
         raise CommandError("no-job", f"deck {asked.deck} has no candidate {which}: name verbs with speculate, and wait for one")
     return found[-1]
 

@@ -113,11 +113,13 @@ class Stage:
         log: ShowLog | None = None,
     ) -> None:
         """make_runner: gets the segment, whose rings are the contexts. engine: what the engine says when it is ready."""
-        sizes = {"rate": config.rate, "block": config.block, "decks": config.decks, "cue": config.cue - 1}
         geometry = Geometry(
+            config.rate,
+            config.block,
+            config.decks,
             in_channels=2 * config.decks,
             inputs=wired(config.decks, 2 * config.decks, wishes(config.inputs, config.decks)),
-            **sizes,
+            cue=config.cue - 1,
         )
         self.segment = Segment.create(geometry, f"segue-stage-{uuid.uuid4().hex[:12]}")
         self.core = make_core(self.segment)

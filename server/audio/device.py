@@ -152,8 +152,8 @@ def geometry(
     if p.output.outputs < channels:
         raise DeviceError(f"audio: {channels} outputs are needed, {p.output.name} has {p.output.outputs}; choose another device")
     wires = wired(decks, opened, said)
-    sizes = {"in_channels": opened, "out_channels": channels, "cue": cue}
-    return Geometry(p.rate, p.period, decks, inputs=wires, per_deck_out=per_deck_out, **sizes)
+    counts = {"in_channels": opened, "out_channels": channels}
+    return Geometry(p.rate, p.period, decks, **counts, inputs=wires, per_deck_out=per_deck_out, cue=cue)
 
 
 class Stream:
