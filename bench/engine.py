@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import sys
@@ -233,9 +234,10 @@ def benches(args: Any, machine: Machine) -> list[Bench]:
 def report(rows: list[Row], machine: Machine) -> dict[str, Any]:
     """What --json prints: machine, gpu, versions, rows."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""  # of the last minute
     return {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {machine.flops / 1e9:.0f} GFLOP/s fp32, "
-        f"{machine.bytes / 1e9:.0f} GB/s",
+        f"{machine.bytes / 1e9:.0f} GB/s{load}",
         "gpu": gpu,
         "versions": {"python": platform.python_version(), **versions(PACKAGES)},
         "rows": [asdict(row) for row in rows],
