@@ -1,4 +1,4 @@
-"""How long work takes: seconds of the clock in median and 99th percentile, and seconds of the processor at the least."""
+"""How long work takes: seconds of the clock in median, 99th percentile and at the least, and of the processor at the least."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Times:
     median_s: float
     p99_s: float
     cpu_s: float
+    least_s: float
 
 
 def timed(work: Callable[[], object], repeats: int) -> Times:
@@ -31,7 +32,7 @@ def timed(work: Callable[[], object], repeats: int) -> Times:
         synchronise()
         clock.append(time.perf_counter() - begun)
         processor.append(time.process_time() - spent)
-    return Times(repeats, float(np.median(clock)), float(np.quantile(clock, 0.99)), min(processor))
+    return Times(repeats, float(np.median(clock)), float(np.quantile(clock, 0.99)), min(processor), min(clock))
 
 
 def synchronise() -> None:

@@ -8,7 +8,7 @@ import pytest
 from segue.bench.engine import Row
 from segue.server import cli
 
-TAKE = Row("live", None, "continuation", "eager", "clean", 4, 1, 6.0, 3.5, 9, 0.35, 0.4, 0.1, 900.0, 0.08, 0.0, 0.3, 0.0)
+TAKE = Row("live", None, "continuation", "eager", "clean", 4, 1, 6.0, 3.5, 9, 0.35, 0.4, 0.1, 900.0, 0.08, 0.0, 0.3, 0.33, 0.0)
 PART = Row("live", "denoiser", None, "eager", None, None, 4, 6.0, None, 9, 0.04, 0.05, 0.002)
 
 

@@ -82,8 +82,14 @@ def test_parts_and_takes_are_timed(packed: Path, capsys: pytest.CaptureFixture[s
     parser = argparse.ArgumentParser(conflict_handler="resolve")
     parser.add_argument("--json", action="store_true")  # every command of segue has it
     bench.add_arguments(parser)
-    assert bench.run(parser.parse_args(["--model", str(packed), "--repeats", "3", "--steps", "1", "--json"])) == 0
+    out = packed.with_name("engine.json")
+    grid = ["--steps", "1", "--batch", "1", "--batch", "2", "--window", "3", "--out", str(out)]
+    assert bench.run(parser.parse_args(["--model", str(packed), "--repeats", "3", *grid, "--json"])) == 0
     report = json.loads(capsys.readouterr().out)
+    assert json.loads(out.read_text()) == report
+    assert {(row["component"], row["batch"]) for row in report["rows"] if row["component"]} >= {("vjp", 1), ("vjp", 2)}
+    assert {row["window_s"] for row in report["rows"]} == {3.0}
+    assert all(row["take_error"] == 0 and row["floor_s"] > 0 for row in report["rows"] if row["task"])
     assert {row["component"] for row in report["rows"]} == {"encoder", "denoiser", "vjp", "decoder", None}
     assert {row["guidance"] for row in report["rows"] if row["task"]} == set(bench.REGIMES)
     assert all(row["median_s"] > 0 and row["p99_s"] >= row["median_s"] for row in report["rows"])
