@@ -131,8 +131,13 @@ def table(before: Denoiser, students: Sequence[Student], latents: Latents, asked
                 if student.steps == steps:
                     made = takes(student.denoiser, x_0, z, regime, steps)
                     rows += _rows((regime, student.system, steps), made, new, many, plain)
-        print(f"few steps: {regime} done", file=sys.stderr, flush=True)
+        tell(rows, regime)
     return rows
+
+
+def tell(rows: Sequence[Row], regime: str) -> None:
+    """What is known of a regime, on standard error: a long run that is stopped has not been for nothing."""
+    print(shown([row for row in rows if row.task == regime], as_json=False), file=sys.stderr, flush=True)
 
 
 def _rows(how: tuple[str, str, int], made: Tensor, real: Tensor, many: Tensor, plain: Tensor | None = None) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from segue.engine.models.spec import Model
 from segue.engine.request import Request
 from segue.train.baselines import Audio
 from segue.train.evaluate import Clip, draw_clips, geometry
-from segue.train.few_steps import BEFORE, MANY, Asked, Row, Student, Values, row_of
+from segue.train.few_steps import BEFORE, MANY, Asked, Row, Student, Values, row_of, tell
 from segue.train.metrics.divergence import kld
 from segue.train.metrics.ears import Embedder, hear
 from segue.train.yamnet import data_folder, load_yamnet
@@ -81,7 +80,7 @@ def table(stage: Stage, students: Sequence[Student], asked: Asked) -> list[Row]:
                 if student.steps == steps:
                     found = scores(stage, takes(stage, student, regime, steps))
                     rows += _rows(stage, (regime, student.system, steps), found, plain)
-            print(f"few steps: takes of {steps} steps, {regime}, are judged", file=sys.stderr, flush=True)
+            tell(rows, regime)
     return rows
 
 
