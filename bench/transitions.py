@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from segue.bench.judge import alignment, beats_by_librosa, smoothness, summary, true_beats
 from segue.engine.shapes import crossfade
@@ -44,7 +45,7 @@ BEATS = 16.0
 AROUND_S = 8.0  # on each side of a transition, that is listened to
 SHORTEST_S = 48.0
 COST_S = 0.8  # charged for a window, as `segue render` does
-COMPOSED_S = 60.0
+COMPOSED_S = 48.0
 Engine: TypeAlias = tuple[Callable[[Segment], Runner], EngineState]
 SYSTEMS = ("ours", "aligned", "plain")
 
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue bench transitions`."""
     parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ (default: SEGUE_DATA)")
     parser.add_argument("--pairs", type=int, default=8, help="of real tracks; 0 for none")
+    parser.add_argument("--songs", type=Path, nargs=2, default=None, metavar="FILE", help="these two and no others that are real")
     parser.add_argument("--composed", type=int, default=6, help="pairs of composed tracks")
     parser.add_argument("--beats", type=float, default=BEATS, help=f"that a transition lasts ({BEATS:g})")
     parser.add_argument("--limit", type=float, default=STRETCH_LIMIT, help="by which a tempo is changed at most, %%")
@@ -98,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
     rows = [json.loads(line) for line in args.store.read_text().splitlines()] if args.store and args.store.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         pairs = composed_pairs(Path(folder), args.composed, args.seed, args.limit)
-        pairs += real_pairs(data / "eval", args.pairs, args.seed, args.limit) if args.pairs else []
+        pairs += real_pairs(data / "eval", args.pairs, args.seed, args.limit) if args.pairs and not args.songs else []
+        pairs += [tuple(song_of(path) for path in args.songs)] if args.songs else []
         for number, (a, b) in enumerate(pairs, 1):
             if any(row["pair"] == named(a, b) for row in rows):
                 continue
@@ -146,14 +149,16 @@ def real_pairs(folder: Path, count: int, seed: int, limit: float) -> list[tuple[
     files = audio_files(folder) if folder.is_dir() else []
     if not files:
         raise FileNotFoundError(f"transitions: no audio in {folder}; give --data the folder that holds eval/, or set SEGUE_DATA")
-    songs = []
-    for path in files:
-        what = analysed(str(path), RATE)
-        if what.bpm and what.beats[-1] > SHORTEST_S * RATE:
-            songs.append(Song(path.stem[:24], str(path), what.bpm))
+    songs = [song for song in map(song_of, files) if song.bpm]
     pairs = [(a, b) for a in songs for b in songs if a is not b and near(a.bpm, b.bpm, limit)]
     np.random.default_rng(seed).shuffle(pairs)
     return pairs[:count]
+
+
+def song_of(path: Path) -> Song:
+    """A file as the server finds it; without a tempo where it has no beat, or is too short."""
+    what = analysed(str(path), RATE)
+    return Song(path.stem[:24], str(path), what.bpm if what.beats and what.beats[-1] > SHORTEST_S * RATE else 0.0)
 
 
 def near(one: float, other: float, limit: float) -> bool:
@@ -170,10 +175,14 @@ def named(a: Song, b: Song) -> str:
 def measured(engine: Engine, a: Song, b: Song, args: argparse.Namespace) -> list[dict[str, Any]]:
     """One row a system."""
     passages, facts = performed(engine, a, b, args)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    found: dict[int, NDArray[np.float64]] = {}  # beats of each track: some are in more than one passage
     for system, (passage, beats) in passages.items():
         start, end = passage.first / RATE, passage.last / RATE
-        heard = [beats_by_librosa(track, RATE) for track in (passage.outgoing, passage.incoming)]
+        for track in (passage.outgoing, passage.incoming):
+            if id(track) not in found:
+                found[id(track)] = beats_by_librosa(track, RATE)
+        heard = found[id(passage.outgoing)], found[id(passage.incoming)]
         row = {"pair": named(a, b), "kind": "composed" if a.truth else "real", "system": system, **facts}
         row["beats"] = alignment(heard[0], heard[1], start, end)
         row["true_beats"] = None if beats is None else alignment(beats[0], beats[1], start, end)
@@ -213,7 +222,7 @@ def performed(engine: Engine, a: Song, b: Song, args: argparse.Namespace) -> tup
         "bpm": [said[0][4], said[0][5]],
         "rung": take.rung,
         "sentence": said[0][7],
-        "bound_ms": said[0][6],
+        "server_error_ms": said[0][6],
     }
     places = Places(source, target, low, take.t0, take.t0 + take.length, low + sounded.shape[1] - (low - begun))
     return places.passages(sounded[:, low - begun :], a, b), facts

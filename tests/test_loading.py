@@ -156,3 +156,25 @@ def test_a_process_says_what_is_wrong_with_a_file(tmp_path: Path, name: str) -> 
         assert processes.poll()[0].what == found[1].what
     finally:
         processes.close()
+
+
+def test_a_chain_that_syncopes_led_astray_is_put_right(tmp_path: Path) -> None:
+    piece = compose(np.random.default_rng([77, 2]), 40.0)  # a third of it has no drums
+    what = analysed(written(tmp_path, np.ascontiguousarray(piece.audio.T)), RATE)
+    period = 60.0 * RATE / piece.bpm
+    phase = np.abs((np.array(what.beats) / period + 0.5) % 1.0 - 0.5)
+    assert float(np.percentile(phase, 95)) * period / RATE < 0.015
+
+
+def test_beats_of_people_are_not_made_even(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    steps = 0.5 * np.cumprod(np.exp(rng.normal(0.0, 0.012, 60)))  # a tempo that wanders
+    places = np.cumsum(steps / steps.mean() * 0.5)
+    audio = np.zeros(round((places[-1] + 1.0) * RATE))
+    burst = rng.normal(0, 0.4, 900) * np.exp(-np.arange(900) / 150.0)
+    for at in places:
+        audio[round(at * RATE) :][:900] += burst
+    what = analysed(written(tmp_path, np.stack([audio, audio]).astype(np.float32)), RATE)
+    if what.beats:  # it may as well say that no tempo is sure
+        found = np.array(what.beats) / RATE
+        assert float(np.median(np.abs(places[4:-4, None] - found[None, :]).min(axis=1))) < 0.01

@@ -18,7 +18,9 @@ Floats = NDArray[np.float64]
 WINDOW_S, EVERY_S = 16.0, 8.0  # stretches whose tempi are compared
 SHARE = 0.4  # of them that have to agree
 TIGHT = 100.0  # what a beat pays, in deviations of the envelope; Ellis's
-BLOCK_S = 10.0
+FEWEST = 4  # beats
+DRIFT, FINE = 0.01, 0.02  # how far the period of even beats is looked for, as a share, and how finely, in beats over the whole
+EVEN = 0.75  # of what lies on the chain's beats has to lie on even ones
 
 
 class Onsets:
@@ -63,7 +65,7 @@ def tempo_of(flux: Floats, rate: float) -> float | None:
 
 def chain(flux: Floats, period: float) -> Floats:
     """Places of the beats, fractional, in values of the envelope."""
-    smooth = np.convolve(flux, np.hanning(9) / np.hanning(9).sum(), mode="same")
+    smooth = _smooth(flux)
     strength = smooth / max(1e-12, float(smooth.std()))
     far, near = round(2.0 * period), max(1, round(0.5 * period))
     back = np.arange(far, near - 1, -1)
@@ -86,6 +88,10 @@ def chain(flux: Floats, period: float) -> Floats:
     return np.array([_peak(smooth, place) for place in reversed(found)])
 
 
+def _smooth(flux: Floats) -> Floats:
+    return np.convolve(flux, np.hanning(9) / np.hanning(9).sum(), mode="same")
+
+
 def _peak(smooth: Floats, place: int) -> float:
     """A place made exact by the parabola through it and its neighbours."""
     if not 0 < place < smooth.size - 1:
@@ -101,10 +107,28 @@ def beats_of(onsets: Onsets, rate: int) -> tuple[Floats, float]:
     period = tempo_of(flux, rate / HOP) if flux.size else None
     if period is None:
         return np.zeros(0), 0.0
-    places = chain(flux, period) * HOP + ONSET
-    if places.size < 4:
+    found = chain(flux, period)
+    if found.size < FEWEST:
         return np.zeros(0), 0.0
+    places = even(flux, found, period) * HOP + ONSET
     return places, 60.0 * rate / _usual(places, period * HOP)
+
+
+def even(flux: Floats, found: Floats, period: float) -> Floats:
+    """The beats of a machine instead of a chain, where they lie on as much of the envelope: a chain follows syncopes astray.
+
+    The period is the one at which the chain's beats agree most on a phase, the phase the one with most of the envelope on it.
+    """
+    near = period * (1.0 + np.arange(-DRIFT, DRIFT, FINE / found.size))
+    turns = np.exp(2j * np.pi * found[None, :] / near[:, None])
+    best = float(near[np.abs(turns.sum(axis=1)).argmax()])
+    smooth = _smooth(flux)
+    starts = np.arange(0.0, best, 0.25)
+    lines = starts[:, None] + best * np.arange(int((flux.size - 1 - best) // best))[None, :]
+    strength = np.interp(lines, np.arange(flux.size), smooth).mean(axis=1)
+    straight = lines[strength.argmax()]
+    of_chain = float(np.interp(found, np.arange(flux.size), smooth).mean())
+    return straight if float(strength.max()) >= EVEN * of_chain else found
 
 
 def _usual(places: Floats, period: float) -> float:
