@@ -145,7 +145,7 @@ def take_rows(bench: Bench, steps: int) -> list[Row]:
         request = continuation(engine, steps, regime=regime)
         times = timed(lambda request=request: engine.take(request), max(3, bench.repeats // 2))  # type: ignore[misc]
         a, b = engine.take(request), plain.take(request)
-        apart = float(np.linalg.norm(a - b) / max(np.linalg.norm(b), LEAST))
+        apart = float(np.linalg.norm(a - b) / max(float(np.linalg.norm(b)), LEAST))
         length = (window_s, engine.new_s)
         row = Row(name, None, "continuation", bench.name, regime, steps, 1, *length, **measured(times, engine.new_s))
         rows.append(replace(row, **shared(bench), take_error=apart, floor_s=take_floor(bench, steps, regime)))
