@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import threading
@@ -65,7 +66,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Performs and prints."""
+    """Performs and prints. A run that is told to end gives JACK and the server back."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     before = os.getloadavg()[0]
     files = sorted(str(p) for p in Path(args.input).iterdir() if p.suffix in KINDS)
     if not files:

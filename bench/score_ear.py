@@ -87,7 +87,7 @@ class Ear(threading.Thread):
         self._player, self._server = player, server
         self._over = threading.Event()
         self._offset = self._begun_offset = player.offset(server)
-        self._lost = self._lost_now()
+        self._lost = self._begun_lost = self._lost_now()
         self._at = player.segment.frame
         self.heard = Heard(round(GAP_S * server.rate))
         self.torn = 0
@@ -131,6 +131,12 @@ class Ear(threading.Thread):
         self._at = end
 
     def report(self) -> dict[str, Any]:
-        """What was heard; drift: by how many frames the two clients' counts moved against each other."""
-        drift = self._player.offset(self._server) - self._begun_offset
-        return self.heard.report(self._server.rate) | {"drift_frames": drift, "torn_reads": self.torn}
+        """What was heard; drift: by how many frames the two clients' counts moved against each other.
+
+        Where JACK lost whole periods of one of them, these are told apart.
+        """
+        moved = self._player.offset(self._server) - self._begun_offset
+        block = self._server.block
+        lost = round(moved / block) * block if self._lost_now() != self._begun_lost else 0
+        counted = {"drift_frames": moved - lost, "lost_between_frames": lost, "torn_reads": self.torn}
+        return self.heard.report(self._server.rate) | counted

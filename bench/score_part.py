@@ -45,7 +45,7 @@ class Part:
 
     def acts(self) -> Iterator[Act]:
         """Acts without end."""
-        weights, groups = zip(*self._groups, strict=True)
+        weights, groups = [weight for weight, _ in self._groups], [group for _, group in self._groups]
         while True:
             yield from self._random.choices(groups, weights)[0]()
 

@@ -25,6 +25,8 @@ RAMP_S = 0.1  # between two tempi of a ramp
 BAD_TEMPI = (0.0, float("nan"), 10_000.0, -5.0, float("inf"))
 SETTLED_S = 4.0  # after the source was taken, or a step of the tempo, the beat is not judged
 STEP_BPM = 3.0
+FAR_MS = 3.0
+SHOWN = 20
 
 
 class Tempo(threading.Thread):
@@ -195,15 +197,18 @@ class Witness:
         self._peer.enabled = False
 
     def report(self) -> dict[str, Any]:
-        """Median, 95 %, most, and the median's change from the first third to the last, ms."""
+        """Median, 95 %, most, and the median's change from the first third to the last, ms; where it was far off, s."""
         if not self.errors:
             return {"beats": 0}
         size, ms = np.abs([e for _, e in self.errors]), np.array([e for _, e in self.errors])
         third = max(1, len(ms) // 3)
+        far = [round(at - self.errors[0][0], 1) for at, error in self.errors if abs(error) > FAR_MS]
         return {
             "beats": len(ms),
             "median_ms": round(float(np.median(size)), 3),
             "p95_ms": round(float(np.quantile(size, 0.95)), 3),
             "max_ms": round(float(size.max()), 3),
+            "over_3_ms": len(far),
+            "over_at_s": far[:SHOWN],
             "drift_ms": round(float(np.median(ms[-third:]) - np.median(ms[:third])), 3),
         }

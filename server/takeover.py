@@ -146,7 +146,9 @@ def _take(job: int, facts: Mapping[str, Any], first: int, t0: int, audio: Audio)
     made = first - t0 + audio.shape[1]
     asked = Job(job, facts["deck"], facts["verb"], facts.get("task", "continuation"), made, **told)
     names = ("address", "route", "number", "length", "fade", "quant")
-    given = {"address": "", "route": "", "number": job, "fade": 0, "quant": "off"} | {n: facts[n] for n in names if n in facts}
+    given: dict[str, Any] = {"address": "", "route": "", "number": job, "fade": 0, "quant": "off"} | {
+        n: facts[n] for n in names if n in facts
+    }
     take = Take(asked, **given, commit=True, due=None, start_at=t0)
     take.t0, take.made, take.pieces, take.complete = t0, made, [(first - t0, audio)], True
     take.state, take.entry, take.heard_at = State.PLAYING, first, first
