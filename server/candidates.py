@@ -35,9 +35,12 @@ def selected(world: World, asked: Take, bound: Mapping[str, Value], at: int) -> 
         return None
     entry = asked.due if asked.due is not None else at
     fitting = [take for take in of(candidates, key) if _fits(take, asked, bound) and not stale(world, take, entry)]
-    if not fitting or (asked.job.verb != "transition" and entry < fitting[-1].t0):
+    enterable = [take for take in fitting if take.t0 <= entry]
+    # A transition out of a file may begin ahead: where no other is left, it is waited for.
+    chosen = enterable[-1:] or [take for take in fitting if asked.job.verb == "transition"][:1]
+    if not chosen:
         return None
-    take = fitting[-1]
+    (take,) = chosen
     candidates.ready.remove(take)
     take.number = asked.number if "id" in bound else take.job.id
     take.address, take.route, take.asked_at, take.rung, take.commit = asked.address, asked.route, asked.asked_at, RUNG, True

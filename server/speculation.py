@@ -52,7 +52,8 @@ def seeds(text: str) -> tuple[int, ...]:
 def speculate(world: World, moment: Moment) -> Iterator[Effect]:
     """Has the engine make the candidates that are needed most, if it has nothing else to do; drops what has grown stale."""
     candidates = world.candidates
-    for take in [take for take in candidates.ready if stale(world, take, moment.frame)]:
+    gone = [take for take in candidates.ready if stale(world, take, moment.frame)]
+    for take in gone + [take for take in _superseded(world, moment) if take not in gone]:
         yield from withdrawn(candidates, take)
     resting = not world.share or moment.frame < candidates.rest_until
     if resting or world.engine != "ready" or candidates.brewing or _busy(world, moment):
@@ -206,17 +207,23 @@ def news(world: World, job: int, event: WorkerEvent, moment: Moment) -> Iterator
 
 
 def _kept(world: World, take: Take) -> Iterator[Effect]:
-    """A candidate that is ready takes the place of the one with its seed, or else of the oldest; auditioned ones stay."""
-    candidates, key = world.candidates, (take.job.deck, take.job.verb)
+    """A candidate is ready."""
     take.complete, take.state = True, State.READY
-    for old in [old for old in of(candidates, key) if old.job.seed == take.job.seed]:
-        yield from withdrawn(candidates, old)
-    candidates.ready.append(take)
-    free = [old for old in of(candidates, key) if not old.auditioned]
-    for old in free[: max(0, len(of(candidates, key)) - _count(world, key))]:
-        yield from withdrawn(candidates, old)
-    if take in candidates.ready:
-        yield Emit(f"/segue/deck/{key[0]}/candidate", (key[1], take.t0, last_frame(take), take.job.seed))
+    world.candidates.ready.append(take)
+    yield Emit(f"/segue/deck/{take.job.deck}/candidate", (take.job.verb, take.t0, last_frame(take), take.job.seed))
+
+
+def _superseded(world: World, moment: Moment) -> Iterator[Take]:
+    """What a younger one has replaced that can be entered by now: one of its seed, else the oldest; auditioned ones stay."""
+    groups: dict[Key, list[Take]] = {}
+    for take in world.candidates.ready:
+        if take.t0 <= moment.frame:
+            groups.setdefault((take.job.deck, take.job.verb), []).append(take)
+    for key, takes in groups.items():
+        twice = [old for i, old in enumerate(takes) if old.job.seed in {one.job.seed for one in takes[i + 1 :]}]
+        free = [old for old in takes if not old.auditioned and old not in twice]
+        yield from twice
+        yield from free[: max(0, len(takes) - len(twice) - _count(world, key))]
 
 
 def withdrawn(candidates: Candidates, take: Take) -> Iterator[Effect]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from fake_runner import RATE, STATE, FakeRunner
-from test_speculation import BLOCK, music, perform, said
+from test_speculation import BLOCK, music, perform, said, standing
 
 from segue.server.config import Config
 from segue.server.stage import Stage
@@ -40,7 +40,7 @@ def test_what_was_auditioned_stays_and_is_selected_by_its_seed(stage: Stage) -> 
     stage.send("/segue/deck/1/speculate", "continue")
     stage.send("/segue/speculate/share", 1.0)
     perform(stage, 8.0)
-    seed = said(stage, "/segue/deck/1/candidate")[-1][3]
+    seed = standing(stage)[-1][3]
     stage.send("/segue/deck/1/audition", "verb", "continue", "seed", seed)
     perform(stage, 3.0)
     assert len({args[3] for args in said(stage, "/segue/deck/1/candidate")}) > 2  # younger ones were made meanwhile
