@@ -97,7 +97,9 @@ def fit_codec(codec: Any, audio: Audio, plan: Plan, say: Say) -> list[float]:
         first = int(torch.randint(audio.shape[1] - size + 1, (), generator=g))
         x = whole[None, :, first : first + size]
         z, _ = codec.encoder(x)
-        return _nearness(codec, z, x, step, int(torch.randint(measure.MEL_HOP, (), generator=g))) + SMALL * z.square().mean()
+        shift = int(torch.randint(measure.MEL_HOP, (), generator=g))
+        loss: Tensor = _nearness(codec, z, x, step, shift) + SMALL * z.square().mean()
+        return loss
 
     losses = fit(codec, plan.codec_steps, plan.codec_rate, loss_of, "codec", say)
     with torch.no_grad():
