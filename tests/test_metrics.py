@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from segue.train.metrics.degrade import blocks_reversed, low_passed, noisy, pure_noise
+from segue.train.metrics.degrade import HALVES, KNOWN, blocks_reversed, low_passed, noisy, pure_noise
 from segue.train.metrics.divergence import kld_of_sets
 from segue.train.metrics.ears import Embedder, embedder_of, hear
 from segue.train.metrics.frechet import _weighted, at_infinity, excess, frechet, halves, principal
 from segue.train.metrics.realism import manifold, precision, recall
 from segue.train.metrics.seams import beat_offset, flux_z, phase_coherence, tempo
 from segue.train.metrics.spectral import band_distances, over_time, roughness
+from segue.train.metrics.validate import checks
 from segue.train.yamnet import data_folder
 
 RATE = 44_100
@@ -259,3 +262,30 @@ def test_harm_is_heard_in_the_right_order(music: tuple[Any, list[Floats]]) -> No
         assert list(fads) == sorted(fads), fads
         assert list(klds) == sorted(klds), klds
     assert frechet(clean.flat, clean.flat) == pytest.approx(0, abs=1e-3)
+
+
+STORED = Path(__file__).resolve().parent.parent / "bench" / "results" / "validate.json"
+NEAR = 0.1  # of a known figure
+
+
+def near(check: Any) -> bool:
+    """Whether both figures of a check lie near those that are known."""
+    known = ((check["fad"], check["known_fad"]), (check["kld"], check["known_kld"]))
+    return all(abs(found / wanted - 1) <= NEAR for found, wanted in known)
+
+
+def test_the_known_figures_of_the_evaluation_split_were_found_again() -> None:
+    halves, *harmed = json.loads(STORED.read_text())["checks"]
+    assert {check["harm"]: (check["known_fad"], check["known_kld"]) for check in harmed} == {
+        name: (fad, kld) for name, (_, fad, kld) in KNOWN.items()
+    }
+    assert [check["harm"] for check in harmed if not near(check)] == []
+    assert HALVES[0][0] <= halves["fad"] <= HALVES[0][1]
+    assert round(halves["kld"], 2) >= HALVES[1][0]
+
+
+def test_one_of_them_is_found_again_here(music: tuple[Any, list[Floats]]) -> None:
+    torch.set_num_threads(1)
+    name = "low-pass 2 kHz"
+    _, found = checks(music[0], data_folder() / "eval", harms={name: KNOWN[name]})
+    assert near(vars(found))

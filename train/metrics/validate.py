@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from segue.train.data import SUFFIXES
-from segue.train.metrics.degrade import KNOWN
+from segue.train.metrics.degrade import HALVES, KNOWN, SECONDS, Harm
 from segue.train.metrics.ears import Embedder, embedder_of
 from segue.train.metrics.frechet import frechet
+from segue.train.report import markdown, put
 from segue.train.yamnet import data_folder
 
 CLEAN = "as it is"
-HALVES = "random halves of its patches"
+SPLIT = "random halves of its patches"
 LEAST = 1e-6  # added to each mean probability; the reference figures come from so small a floor
 SEED = 20231
 
@@ -40,16 +42,18 @@ class Check:
 
 
 @torch.no_grad()
-def checks(embedder: Embedder, folder: Path, seconds: float | None = None) -> list[Check]:
-    """Every harm on the mono audio at the embedder's rate; `seconds` of the middle of each file, or all of it."""
+def checks(
+    embedder: Embedder, folder: Path, seconds: float | None = SECONDS, harms: Mapping[str, tuple[Harm, float, float]] = KNOWN
+) -> list[Check]:
+    """Every harm on the mono audio at the embedder's rate; the first `seconds` of each file, or all of it."""
     rng = np.random.default_rng(SEED)
-    heard: dict[str, list[NDArray[np.float32]]] = {name: [] for name in (CLEAN, *KNOWN)}
+    heard: dict[str, list[NDArray[np.float32]]] = {name: [] for name in (CLEAN, *harms)}
     files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES]
     begun = time.monotonic()
     for number, path in enumerate(files, start=1):
         mono = _mono(path, embedder.rate, seconds)
         for name, kept in heard.items():
-            audio = mono if name == CLEAN else KNOWN[name][0](mono, embedder.rate, rng)
+            audio = mono if name == CLEAN else harms[name][0](mono, embedder.rate, rng)
             kept.append(embedder.patches(torch.from_numpy(np.ascontiguousarray(audio)))[0].numpy())
         left = (time.monotonic() - begun) * (len(files) - number) / number
         print(f"validate: {number} of {len(files)} files, {left:.0f} s left", file=sys.stderr, flush=True)
@@ -57,10 +61,10 @@ def checks(embedder: Embedder, folder: Path, seconds: float | None = None) -> li
     clean = sets.pop(CLEAN)
     order, half = rng.permutation(len(clean)), len(clean) // 2
     one, other = clean[order[:half]], clean[order[half:]]
-    found = [Check(HALVES, frechet(one, other), _kld(embedder, one, other), None, None, half, embedder.name)]
+    found = [Check(SPLIT, frechet(one, other), _kld(embedder, one, other), None, None, half, embedder.name)]
     for name, made in sets.items():
         fad, kld = frechet(clean, made), _kld(embedder, clean, made)
-        found.append(Check(name, fad, kld, KNOWN[name][1], KNOWN[name][2], len(made), embedder.name))
+        found.append(Check(name, fad, kld, harms[name][1], harms[name][2], len(made), embedder.name))
     return found
 
 
@@ -71,10 +75,7 @@ def _mono(path: Path, rate: int, seconds: float | None) -> NDArray[np.float32]:
 
     audio, found = soundfile.read(path, dtype="float32", always_2d=True)
     mono = soxr.resample(audio.mean(axis=1), found, rate).astype(np.float32)
-    if seconds is not None:
-        spare = max(0, len(mono) - round(seconds * rate))
-        mono = mono[spare // 2 : len(mono) - (spare - spare // 2)]
-    return np.asarray(mono[None])
+    return np.asarray(mono[None, : None if seconds is None else round(seconds * rate)])
 
 
 def _kld(embedder: Embedder, true: NDArray[np.float32], made: NDArray[np.float32]) -> float:
@@ -83,11 +84,29 @@ def _kld(embedder: Embedder, true: NDArray[np.float32], made: NDArray[np.float32
     return float((p * np.log(p / q)).sum())
 
 
+def table(found: Sequence[Check]) -> str:
+    """The checks as Markdown, each figure that is known with how far it is missed."""
+
+    def beside(value: float, known: float | None) -> str:
+        return "" if known is None else f"{known:g} ({100 * (value / known - 1):+.0f} %)"
+
+    lines = [["harm", "FAD", "known", "KLD", "known"]]
+    for one in found:
+        known = (
+            (f"{HALVES[0][0]:g} to {HALVES[0][1]:g}", f"{HALVES[1][0]:g} to {HALVES[1][1]:g}")
+            if one.harm == SPLIT
+            else (beside(one.fad, one.known_fad), beside(one.kld, one.known_kld))
+        )
+        lines.append([one.harm, f"{one.fad:.2f}", known[0], f"{one.kld:.3f}", known[1]])
+    return markdown(lines)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate validate`."""
     parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ and models/ (default: SEGUE_DATA)")
     parser.add_argument("--embedder", default="yamnet", help="yamnet, a file of its weights, or module:function")
-    parser.add_argument("--seconds", type=float, default=None, help="of the middle of each file (default: all)")
+    parser.add_argument("--into", type=Path, default=None, help="Markdown file that gets the table")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="from the beginning of each file; 0 is all of it")
 
 
 def run(args: Any) -> int:
@@ -95,10 +114,12 @@ def run(args: Any) -> int:
     torch.set_flush_denormal(True)
     data = args.data or data_folder()
     try:
-        found = checks(embedder_of(args.embedder, data), data / "eval", args.seconds)
+        found = checks(embedder_of(args.embedder, data), data / "eval", args.seconds or None)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return 2
+    if args.into:
+        put(args.into, "validate", table(found))
     if args.json:
         print(json.dumps({"checks": [asdict(check) for check in found]}))
         return 0
