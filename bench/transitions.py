@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         pairs = composed_pairs(Path(folder), args.composed, args.seed, args.limit)
         pairs += real_pairs(data / "eval", args.pairs, args.seed, args.limit) if args.pairs and not args.songs else []
-        pairs += [tuple(song_of(path) for path in args.songs)] if args.songs else []
+        pairs += [(song_of(args.songs[0]), song_of(args.songs[1]))] if args.songs else []
         for number, (a, b) in enumerate(pairs, 1):
             if any(row["pair"] == named(a, b) for row in rows):
                 continue

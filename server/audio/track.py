@@ -154,7 +154,7 @@ def _stretch(track: Track, rate: int, position: int, n: int) -> Audio:
     stretch = Stretch()
     stretch.preset(2, float(rate))
     stretch.setTimeFactor(1.0 / factor)
-    stretched: Audio = stretch.process(np.ascontiguousarray(audio))
+    stretched: Audio = np.asarray(stretch.process(np.ascontiguousarray(audio)), dtype=np.float32)
     skip = position - round((low - track.start) * factor)
     return stretched[:, skip : skip + n].copy()
 
