@@ -29,9 +29,9 @@ OFF = "off"
 BEATS = {"continue": 2.0, "vary": 2.0, "generate": 2.0, "loop": 8.0, "transition": 8.0}  # as long as the take that is asked for
 PAUSE_S = (2.0, 4.0)  # between a take's end and the next command
 WARM_S = 8.0  # of music before the first one
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 CLIP = Path(__file__).parent.parent / "examples" / "clip_a.flac"
-SECONDS = 600.0
+MUSIC_S = 60.0  # longer than it plays before, under and after a verb
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,7 +59,7 @@ def measure(block: int, events: int, verbs: Sequence[str]) -> list[dict[str, Any
         music = Path(folder) / "music.wav"
         clip, rate = soundfile.read(CLIP, dtype="float32")
         assert rate == RATE
-        soundfile.write(music, np.tile(clip, (int(SECONDS * RATE / len(clip)) + 1, 1)), RATE)
+        soundfile.write(music, np.tile(clip, (int(MUSIC_S * RATE / len(clip)) + 1, 1)), RATE)
         for deck in (1, 2):
             client.deck(deck).load(str(music))
             client.wait(f"/segue/deck/{deck}/file", PATIENCE_S)
