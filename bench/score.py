@@ -34,7 +34,7 @@ from segue.bench.score_part import Act, Part
 from segue.bench.score_tempo import Tempo, Witness
 from segue.bench.tape import Player
 from segue.clients.python import Client
-from segue.server.audio.file import FileReader
+from segue.server.audio.files import FileReader
 
 RATE, BLOCK = 44_100, 256
 MUSIC = "../shared/data/eval"
