@@ -1,8 +1,9 @@
-"""A collage: what could come next, cut from the context along the lags at which the music repeats itself.
+"""A collage: what could come next, cut from what was heard along the lags at which the music repeats itself.
 
-Music repeats, and what repeats tells where the beat is. Pieces of the context are laid one after another, each a whole number
-of repetitions later than it was played, so that every onset stays on its beat; a piece ends where the two places of the context
-that it leads from and to sound alike, and the next is never the one that followed it, so that nothing is quoted at length.
+Music repeats, and what repeats tells where the beat is. Pieces of what was heard are laid one after another, each a whole
+number of repetitions later than it was played, so that every onset stays on its beat; a piece ends where the two places that it
+leads from and to sound alike, and the next is never the one that followed it, so that nothing is quoted at length. They are cut
+from the context itself, or from an earlier stretch that is not a take itself, at the place where that is most like the context.
 (Unit selection, Schwarz 2006; the splice of two places that look alike, Kwatra et al. 2003.)
 """
 
@@ -30,12 +31,13 @@ FADE = 1024  # samples of a splice
 SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
 STAYING = 0.3  # correlation that it must gain to move so far
 ONSET_HOP = 256
+PLACED_S = 2.4  # of the context that is looked for in an earlier stretch
 LEAST = 1e-9
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A piece: `frames` from `first` on, counted from the end of the context, that sounded `lag` samples before."""
+    """A piece: `frames` from `first` on, counted from now, that sounded `lag` samples before."""
 
     first: int
     frames: int
@@ -43,31 +45,68 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Collage:
-    """sources: `[count]` context frames that stand there. audio: `[2, count * hop]`, their sound."""
+class Heard:
+    """A stretch that was heard: latents `[C, L]`, of whose channels the first `compared` say what it sounds like, and sound."""
 
-    sources: NDArray[np.int64]
+    latents: Values
+    audio: Audio
+    compared: int
+
+    @property
+    def x(self) -> Values:
+        """The channels that are compared."""
+        return self.latents[: self.compared]
+
+    @property
+    def backwards(self) -> Heard:
+        """The same, backwards in time."""
+        return Heard(self.latents[:, ::-1], self.audio[:, ::-1], self.compared)
+
+
+@dataclass(frozen=True)
+class Collage:
+    """latents: `[C, count]` of the pieces that stand there. audio: `[2, count * hop]`, their sound."""
+
+    latents: Values
     audio: Audio
 
 
-def going_on(x: Values, audio: Audio, count: int, hop: int, rate: int, rng: np.random.Generator) -> Collage | None:
-    """`count` frames after a context of latents `[C, L]` and sound `[2, L * hop]`; None where it is too short to cut from."""
-    shortest, longest = (max(1, round(s * rate / hop)) for s in (SHORTEST_S, LONGEST_S))
-    length = x.shape[1]
-    if length < 2 * longest + ALIKE or count < 1:
+def going_on(
+    context: Heard, count: int, hop: int, rate: int, rng: np.random.Generator, memory: Heard | None = None
+) -> Collage | None:
+    """`count` frames after a context, cut from it or from a memory; None where that is too short to cut from."""
+    sizes = (max(1, round(SHORTEST_S * rate / hop)), max(1, round(LONGEST_S * rate / hop)))
+    source = context if memory is None else memory
+    length = source.x.shape[1]
+    if min(length, context.x.shape[1]) < 2 * sizes[1] + ALIKE or count < 1:
         return None
-    lags = repetitions(x, audio, hop, rate)
-    cuts = plan(x, lags, count, hop, (shortest, longest), rng)
-    sources = np.concatenate([length + cut.first + np.arange(cut.frames) - round(cut.lag / hop) for cut in cuts])
-    return Collage(np.clip(sources, 0, length - 1), laid(audio, cuts, hop, round(SHIFT_S * rate)))
+    now = length * hop if memory is None else placed(context, memory, sizes[1], hop, rate)
+    lags = repetitions(source.x, source.audio, hop, rate)
+    cuts = plan(source.x, context.x[:, -ALIKE:], lags, round(now / hop), count, hop, sizes, rng)
+    frames = np.concatenate([(now - round(cut.lag)) // hop + cut.first + np.arange(cut.frames) for cut in cuts])
+    audio = laid(source.audio, context.audio[:, -FADE:], cuts, now, hop, round(SHIFT_S * rate))
+    return Collage(source.latents[:, np.clip(frames, 0, length - 1)], audio)
 
 
-def coming_to(x: Values, audio: Audio, count: int, hop: int, rate: int, rng: np.random.Generator) -> Collage | None:
+def coming_to(context: Heard, count: int, hop: int, rate: int, rng: np.random.Generator) -> Collage | None:
     """`going_on`, backwards in time: `count` frames that lead to a context."""
-    mirrored = going_on(x[:, ::-1], audio[:, ::-1], count, hop, rate, rng)
+    mirrored = going_on(context.backwards, count, hop, rate, rng)
     if mirrored is None:
         return None
-    return Collage((x.shape[1] - 1 - mirrored.sources)[::-1], np.ascontiguousarray(mirrored.audio[:, ::-1]))
+    return Collage(mirrored.latents[:, ::-1], np.ascontiguousarray(mirrored.audio[:, ::-1]))
+
+
+def placed(context: Heard, memory: Heard, longest: int, hop: int, rate: int) -> int:
+    """The sample of a memory at which the end of a context would lie: where PLACED_S before it sound and beat most alike."""
+    x, y = context.x, memory.x
+    size = min(x.shape[1], round(PLACED_S * rate / hop), y.shape[1] - longest - ALIKE)
+    ends = np.arange(size, y.shape[1] + 1)
+    apart = [float(np.square(x[:, -size:] - y[:, end - size : end]).mean()) for end in ends]
+    end = int(ends[int(np.argmin(apart))])
+    rises, known = _rises(context.audio[:, -size * hop :]), _rises(memory.audio)
+    start, within = (end - size) * hop // ONSET_HOP, hop // ONSET_HOP
+    near = np.arange(max(0, start - within), min(len(known) - len(rises), start + within) + 1)
+    return round(_peak(near, [float(rises @ known[n : n + len(rises)]) for n in near], start) * ONSET_HOP) + size * hop
 
 
 def repetitions(x: Values, audio: Audio, hop: int, rate: int) -> list[tuple[float, float]]:
@@ -98,63 +137,78 @@ def _rises(audio: Audio) -> Values:
 def _exact(rises: Values, lag: int, hop: int) -> float:
     """The lag in samples within a frame of `lag` at which onsets fall on onsets, between ONSET_HOPs by a parabola."""
     near = np.arange(max(1, (lag - hop) // ONSET_HOP), min(len(rises) - 1, (lag + hop) // ONSET_HOP) + 1)
-    alike = np.array([float(rises[n:] @ rises[: len(rises) - n]) / (len(rises) - n) for n in near])
-    top = int(alike.argmax()) if len(alike) else 0
-    if not 0 < top < len(alike) - 1 or alike[top] <= LEAST:
-        return float(lag)
-    before, here, after = alike[top - 1 : top + 2]
-    return float(near[top] + 0.5 * (before - after) / (before - 2 * here + after)) * ONSET_HOP
+    alike = [float(rises[n:] @ rises[: len(rises) - n]) / (len(rises) - n) for n in near]
+    return _peak(near, alike, lag / ONSET_HOP) * ONSET_HOP
+
+
+def _peak(places: NDArray[np.int64], values: list[float], otherwise: float) -> float:
+    """Where the values have their peak, by a parabola through three of them; `otherwise` where that is at an end, or nowhere."""
+    top = int(np.argmax(values)) if values else 0
+    if not 0 < top < len(values) - 1 or values[top] <= LEAST:
+        return otherwise
+    before, here, after = values[top - 1 : top + 2]
+    return float(places[top] + 0.5 * (before - after) / (before - 2 * here + after))
 
 
 def plan(
     x: Values,
+    ending: Values,
     lags: list[tuple[float, float]],
+    now: int,
     count: int,
     hop: int,
     sizes: tuple[int, int],
     rng: np.random.Generator,
 ) -> list[Cut]:
-    """Pieces that fill `count` frames after latents `[C, L]`. sizes: frames of a piece, least and most."""
-    length, spread = x.shape[1], 2 * float(x.var(axis=1).mean()) + LEAST
-    offered = _multiples(lags, length + count, hop)
+    """Pieces of latents `[C, L]` that fill `count` frames from frame `now` on. sizes: frames of a piece, least and most.
+
+    ending: `[C, ALIKE]`, what was heard before them.
+    """
+    spread = 2 * float(x.var(axis=1).mean()) + LEAST
+    offered = _multiples(lags, now - x.shape[1], now + count, hop)
     if not offered:
-        offered = [(float(length // 2 * hop), 1.0)]
+        offered = [(float(now // 2 * hop), 1.0)]
     cuts: list[Cut] = []
-    first, lag = 0, _begin(x, offered, hop, sizes[1], spread, rng)
+    first, lag = 0, _begin(x, ending, offered, now, hop, sizes[1], spread, rng)
     while first < count:
         ends = np.arange(first + sizes[0], first + sizes[1] + 1)
-        # pairs of an end of this piece and a lag of the next that has enough to give there
         best, chosen = np.inf, (count, lag)
         for other, worth in offered:
             if abs(other - lag) < APART * hop:
                 continue
-            fits = _fit(x, ends, lag, other, hop, sizes[1])
+            fits = _fit(x, now + ends, lag, other, hop, sizes[1])
             costs = (fits / spread + REPEATS * worth) * (1 + CHANCE * rng.random(len(ends)))
             at = int(costs.argmin())
             if costs[at] < best:
                 best, chosen = float(costs[at]), (int(ends[at]), other)
-        if not np.isfinite(best):  # nothing else reaches that far: the same distance from the end once more
-            chosen = (int(ends[-1]), _reaching(offered, ends[-1], length, hop, sizes[1], rng))
+        if not np.isfinite(best):  # nothing else reaches that far
+            chosen = (int(ends[-1]), _reaching(offered, now + int(ends[-1]), x.shape[1], hop, sizes[1], rng))
         end = min(count, chosen[0])
         cuts.append(Cut(first, end - first, lag))
         first, lag = end, chosen[1]
     return cuts
 
 
-def _multiples(lags: list[tuple[float, float]], reach: int, hop: int) -> list[tuple[float, float]]:
-    """Every lag with its multiples up to `reach` frames, each with its worth."""
-    return [(n * lag, worth) for lag, worth in lags for n in range(1, int(reach * hop / lag) + 1)]
+def _multiples(lags: list[tuple[float, float]], least: int, most: int, hop: int) -> list[tuple[float, float]]:
+    """Every lag with its multiples between so many frames, each with its worth."""
+    return [(n * lag, worth) for lag, worth in lags for n in range(int(np.ceil(least * hop / lag)), int(most * hop / lag) + 1)]
 
 
 def _begin(
-    x: Values, offered: list[tuple[float, float]], hop: int, longest: int, spread: float, rng: np.random.Generator
+    x: Values,
+    ending: Values,
+    offered: list[tuple[float, float]],
+    now: int,
+    hop: int,
+    longest: int,
+    spread: float,
+    rng: np.random.Generator,
 ) -> float:
-    """The first lag: what came before it is most like the end of the context."""
-    length, ending = x.shape[1], x[:, -ALIKE:]
+    """The first lag: what came before it is most like what was heard."""
     best, chosen = np.inf, offered[0][0]
     for lag, worth in offered:
-        start = length - round(lag / hop)
-        if ALIKE <= start <= length - longest:
+        start = now - round(lag / hop)
+        if ALIKE <= start <= x.shape[1] - longest:
             cost = float(np.square(x[:, start - ALIKE : start] - ending).mean()) / spread + REPEATS * worth
             cost *= 1 + CHANCE * float(rng.random())
             if cost < best:
@@ -165,7 +219,7 @@ def _begin(
 def _fit(x: Values, ends: NDArray[np.int64], lag: float, other: float, hop: int, longest: int) -> Values:
     """`[len(ends)]` mean squared difference around each end of where one lag leads from and another to; infinite out of reach."""
     length = x.shape[1]
-    one, two = length + ends - round(lag / hop), length + ends - round(other / hop)
+    one, two = ends - round(lag / hop), ends - round(other / hop)
     allowed = (two >= ALIKE) & (two + longest <= length) & (one >= ALIKE // 2) & (one + ALIKE // 2 <= length)
     around = np.arange(ALIKE) - ALIKE // 2
     apart = x[:, np.clip(one[:, None] + around, 0, length - 1)] - x[:, np.clip(two[:, None] + around, 0, length - 1)]
@@ -175,22 +229,24 @@ def _fit(x: Values, ends: NDArray[np.int64], lag: float, other: float, hop: int,
 def _reaching(
     offered: list[tuple[float, float]], at: int, length: int, hop: int, longest: int, rng: np.random.Generator
 ) -> float:
-    """Any lag with which the frames from `at` on lie within the context, or the one that brings them to its end."""
-    fitting = [lag for lag, _ in offered if ALIKE <= length + at - round(lag / hop) <= length - longest]
-    return float(rng.choice(fitting)) if fitting else float((at + longest) * hop)
+    """Any lag with which the frames from `at` on were heard, or the one that brings them to the end of what was."""
+    fitting = [lag for lag, _ in offered if ALIKE <= at - round(lag / hop) <= length - longest]
+    return float(rng.choice(fitting)) if fitting else float((at + longest - length) * hop)
 
 
-def laid(audio: Audio, cuts: list[Cut], hop: int, shift: int) -> Audio:
-    """The sound `[2, count * hop]` of pieces after a context `[2, n]`; each may move by `shift` samples so that it goes on."""
-    n, half = audio.shape[1], FADE // 2
+def laid(audio: Audio, ending: Audio, cuts: list[Cut], now: int, hop: int, shift: int) -> Audio:
+    """The sound `[2, count * hop]` of pieces of `[2, n]` from sample `now` on, each moved by at most `shift` so that it goes on.
+
+    ending: `[2, FADE]`, what was heard before them.
+    """
+    half = FADE // 2
     out = np.zeros((2, (cuts[-1].first + cuts[-1].frames) * hop + half), np.float32)
-    ending = audio[:, n - FADE :]  # what precedes the next splice, and what goes on over it
     for cut in cuts:
         begin, size = cut.first * hop, cut.frames * hop
         head = half if cut.first else 0
         # the first piece is compared with what was just heard, the others with what the last goes on with
-        compared = (n + begin - round(cut.lag) - (half if cut.first else FADE), FADE)
-        start = n + begin - round(cut.lag) + _moved(audio, compared, ending, shift)
+        compared = (now + begin - round(cut.lag) - (half if cut.first else FADE), FADE)
+        start = now + begin - round(cut.lag) + _moved(audio, compared, ending, shift)
         piece = _stretch(audio, start - head, head + size + half)
         if cut.first:
             out[:, begin - half : begin + half] = spliced(out[:, begin - half : begin + half], piece[:, :FADE])

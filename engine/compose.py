@@ -154,7 +154,7 @@ def digest(request: Request) -> str:
     total = hashlib.sha256()
     numbers = (request.task, request.new_frames, request.steps, request.seed, request.sampler, request.regime, request.xi)
     total.update(repr((*numbers, request.tail, sorted(request.parameters.items()), request.match_level, request.start)).encode())
-    for name in ("left", "middle", "middle_right", "right", "style", "classes"):
+    for name in ("left", "middle", "middle_right", "right", "style", "classes", "memory"):
         audio = getattr(request, name)
         total.update(f"{name} {None if audio is None else audio.shape}".encode())
         if audio is not None:

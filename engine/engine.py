@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from segue.engine import noise, texture
+from segue.engine.collage import Heard
 from segue.engine.colour import HALF, corrected, correction
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
 from segue.engine.conditioned import Conditioned
-from segue.engine.ground import grounded
+from segue.engine.ground import grounded, held
 from segue.engine.guidance import REGIMES, enter
 from segue.engine.level import Level, level_step_db
 from segue.engine.models.guide import Guide
@@ -118,7 +119,8 @@ class Engine:
                 parts = parts_of(request, task, self.sample_rate)
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
                 if self._envelopes:
-                    line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed)
+                    memory = self._memory(request, line.gain)
+                    line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, memory)
                 start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
                 run = _Run(request, task, line, start, self._style(request), on_step, cancelled)
             except EngineError:
@@ -215,7 +217,10 @@ class Engine:
             generator=noise.generator(request.seed, number, 1),
             on_step=told,
         )
-        return x_0[..., window.left : window.left + window.new].cpu()
+        made = x_0[..., window.left : window.left + window.new].cpu()
+        if run.start < 1 and not problem.terms:  # a take of takes keeps its colour; what is guided elsewhere may go there
+            made = held(made, run.line.x_bar[..., run.line.left + window.first :][..., : window.new])
+        return made
 
     def _problem(self, run: _Run, denoiser: Denoiser, latents: Tensor, window: Window, number: int) -> Problem:
         """What is to be solved in one window, given the line as far as it is made."""
@@ -307,6 +312,15 @@ class Engine:
         if last and parts.after is not None:
             audio = joined_before(audio, parts.after, fade)
         return audio
+
+    def _memory(self, request: Request, gain: float) -> Heard | None:
+        """What was heard before takes were, as far back as a window, whole frames of it; None where that is not known."""
+        audio = request.audio("memory")
+        frames = 0 if audio is None else min(audio.shape[1] // self._hop, self._size)
+        if audio is None or not frames:
+            return None
+        audio = audio[:, -frames * self._hop :]
+        return Heard(encode(self.model.codec, audio * np.float32(gain))[0].cpu().numpy(), audio, self._envelopes)
 
     def _style(self, request: Request) -> Tensor | None:
         """Latents of the wanted style, at the model's loudness."""

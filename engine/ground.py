@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from segue.engine.collage import FADE, Collage, coming_to, going_on, spliced
+from segue.engine.collage import FADE, Collage, Heard, coming_to, going_on, spliced
 from segue.engine.compose import Audio, Line, Parts
 
 
-def grounded(line: Line, parts: Parts, channels: int, hop: int, rate: int, seed: int) -> Line:
+def grounded(line: Line, parts: Parts, channels: int, hop: int, rate: int, seed: int, memory: Heard | None = None) -> Line:
     """The line with its texture, and where nothing stood with a collage in its latents too; without context as it was.
 
-    channels: how many of the first latent channels are compared where places are to be alike.
+    channels: how many of the first latent channels are compared where places are to be alike. memory: what is cut instead of
+    the left context.
     """
     new = line.windows[-1].first + line.windows[-1].new
     frames = line.x_bar.shape[-1]
@@ -26,16 +28,24 @@ def grounded(line: Line, parts: Parts, channels: int, hop: int, rate: int, seed:
     if parts.middle is not None:
         _place(texture, start, parts.middle)
         return replace(line, texture=texture)
-    made = _around(line, texture, new, channels, hop, rate, np.random.default_rng(seed % 2**63))
+    made = _around(line, texture, new, channels, hop, rate, np.random.default_rng(seed % 2**63), memory)
     if made is None:
         return line
     x_bar = line.x_bar.clone()
-    x_bar[..., line.left : line.left + new] = line.x_bar[..., torch.from_numpy(made.sources)]
+    x_bar[..., line.left : line.left + new] = torch.from_numpy(np.ascontiguousarray(made.latents))
     end = min(texture.shape[1], start + parts.new)
     texture[:, start:end] = made.audio[:, : end - start]
     if parts.after is None:
         texture[:, end:] = made.audio[:, end - start :]
     return replace(line, x_bar=x_bar, texture=texture)
+
+
+def held(made: Tensor, there: Tensor) -> Tensor:
+    """Latents `[1, C, T]` with the mean over time of those that stand there: moments are new, the colour is not.
+
+    A sampler of few steps has a bias of its own, which would add up where takes go on from takes.
+    """
+    return made + (there - made).mean(dim=-1, keepdim=True)
 
 
 def _place(texture: Audio, at: int, audio: Audio | None) -> None:
@@ -45,17 +55,28 @@ def _place(texture: Audio, at: int, audio: Audio | None) -> None:
         texture[:, at : at + size] = audio[:, :size]
 
 
-def _around(line: Line, texture: Audio, new: int, channels: int, hop: int, rate: int, rng: np.random.Generator) -> Collage | None:
-    """A collage of `new` frames: what goes on from the left, what comes to the right, or the one into the other half-way."""
-    x: NDArray[np.float32] = line.x_bar[0, :channels].cpu().numpy()
-    end = line.left + new
+def _around(
+    line: Line,
+    texture: Audio,
+    new: int,
+    channels: int,
+    hop: int,
+    rate: int,
+    rng: np.random.Generator,
+    memory: Heard | None,
+) -> Collage | None:
+    """A collage of `new` frames: what goes on from the left, half-way into what comes to the right; where one side is too
+    short, the other alone."""
+    x: NDArray[np.float32] = line.x_bar[0].cpu().numpy()
+    left, end = line.left, line.left + new
+    before = Heard(x[:, :left], texture[:, : left * hop], channels)
+    after = Heard(x[:, end:], texture[:, end * hop :], channels)
 
     def on(count: int) -> Collage | None:
-        return going_on(x[:, : line.left], texture[:, : line.left * hop], count, hop, rate, rng)
+        return going_on(before, count, hop, rate, rng, memory)
 
     def to(count: int) -> Collage | None:
-        made = coming_to(x[:, end:], texture[:, end * hop :], count, hop, rate, rng)
-        return made and Collage(made.sources + end, made.audio)
+        return coming_to(after, count, hop, rate, rng)
 
     half = new // 2
     first, second = on(half + 1), to(new - half)  # a frame more, in which the halves are spliced
@@ -64,4 +85,4 @@ def _around(line: Line, texture: Audio, new: int, channels: int, hop: int, rate:
     seam, overlap = slice(half * hop, half * hop + FADE), slice(0, FADE)
     audio = np.concatenate([first.audio[:, : half * hop], second.audio], axis=1)
     audio[:, seam] = spliced(first.audio[:, seam], second.audio[:, overlap])
-    return Collage(np.concatenate([first.sources[:half], second.sources]), audio)
+    return Collage(np.concatenate([first.latents[:, :half], second.latents], axis=1), audio)

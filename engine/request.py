@@ -27,6 +27,7 @@ class Request:
     `[1, m]` in [0, 1], NaN for
     those that do not matter (`Guide.wanted` makes it).
     xi is quoted at 50 steps and scaled to `steps`; None is the model's own. tail: latent frames that the tail regime guides.
+    memory: what was heard before any of `left` was a take, where that is known: material of the collage.
     start: level at which sampling starts where the engine lays a collage of the context, 1 is noise alone; None is the engine's.
     """
 
@@ -47,6 +48,7 @@ class Request:
     parameters: Mapping[str, float] = field(default_factory=dict)
     match_level: bool = True
     start: float | None = None
+    memory: NDArray[np.float32] | None = None
 
     def audio(self, name: str) -> NDArray[np.float32] | None:
         """One of its audio fields, finite, or None where it has no samples. Raises EngineError for another shape."""

@@ -43,11 +43,9 @@ def moved(texture: Audio, made: Tensor, there: Tensor, rate: int) -> Audio:
     window, bands, weights = _tools(rate)
     given = torch.stack([torch.from_numpy(np.ascontiguousarray(texture)), made.float(), there.float()])
     spectra = stft(mid_side(given), window, HOP)  # [3, 2, F, 2, bins]
-    power = spectra[1:].square().sum(dim=-2) @ bands.T  # [2, 2, F, BANDS]
-    averaged = F.conv1d(
-        F.pad(power.transpose(-1, -2).flatten(0, 2)[:, None], (SMOOTH // 2, SMOOTH // 2), mode="replicate"), weights
-    )
-    new, old = averaged.unflatten(0, (2, 2, BANDS)).squeeze(3).transpose(-1, -2) + LEAST
+    power = spectra[1:].square().sum(dim=(1, -2)) @ bands.T  # [2, F, BANDS]; mid and side move as one, so the image stays
+    padded = F.pad(power.transpose(1, 2).flatten(0, 1)[:, None], (SMOOTH // 2, SMOOTH // 2), mode="replicate")
+    new, old = F.conv1d(padded, weights).unflatten(0, (2, BANDS)).squeeze(2).transpose(1, 2) + LEAST
     low, high = (10 ** (decibels / 10) for decibels in BOUND_DB)
     ratio = new / old
     gain = (ratio.clamp(low, high).log() / 2 @ bands).exp()[..., None, :]

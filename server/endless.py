@@ -59,6 +59,8 @@ def _ask(world: World, take: Take) -> Iterator[Effect]:
         return
     following.due, following.due_beat = take.exit, take.exit_beat
     following.start_at = take.exit - lead(world, following.job.steps)
+    origin = take.job.id if take.job.origin is None else take.job.origin
+    following.job = replace(following.job, origin=origin)
     following.again = replace(take.again, bound=bound)
     following.follows, take.successor = take.job.id, following.job.id
     world.remember(following)

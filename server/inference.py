@@ -22,6 +22,7 @@ from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.gathering import together
 from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, PhrasePart, Piece, RingPart, Running, Source, WorkerEvent
 
+REMEMBERED = 8  # continuations whose beginnings are kept: a window each
 PREROLL = 8192  # frames of the context that a resampler's filter settles on
 QUALITY = "HQ"  # of soxr: 20 bit, enough beside a codec
 
@@ -51,6 +52,7 @@ class Inference:
         self._engine = engine
         self._rings = rings
         self._rate = rate
+        self._memory: dict[int, Audio] = {}
 
     def run(self, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]) -> Iterator[WorkerEvent]:
         """The events of one job, `Running` first, `Finished` or `Failed` last. Never raises for a bad job."""
@@ -121,6 +123,7 @@ class Inference:
                 Request(task="continuation", new_frames=new, left=left, steps=job.steps, seed=job.seed, regime=job.regime)
             )
         return Request(
+            memory=self._remembered(job, left),
             task=job.task,
             new_frames=new,
             left=left,
@@ -137,6 +140,16 @@ class Inference:
             parameters=dict(job.parameters),
             start=job.start,
         )
+
+    def _remembered(self, job: Job, left: Audio | None) -> Audio | None:
+        """What the job that began a continuation heard; what this one hears is kept in case that it begins one."""
+        if job.origin is not None:
+            return self._memory.get(job.origin)
+        if job.task == "continuation" and left is not None:
+            self._memory[job.id] = left
+            while len(self._memory) > REMEMBERED:
+                del self._memory[next(iter(self._memory))]
+        return None
 
     def _read(self, source: Source | None) -> Audio | None:
         if source is None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from segue.engine.collage import ALIKE, APART, FADE, Collage, coming_to, going_on, laid, plan, repetitions
+from segue.engine.collage import ALIKE, APART, FADE, Collage, Cut, Heard, coming_to, going_on, laid, placed, plan, repetitions
 from segue.engine.compose import Line, Parts
 from segue.engine.ground import grounded
 from segue.engine.measure import step_over_material
@@ -38,9 +38,20 @@ def levels(audio: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.log(np.stack([band.mean(axis=1) for band in np.array_split(power, 4, axis=1)]) + 1e-6)
 
 
+def heard(audio: NDArray[np.float32]) -> Heard:
+    """Audio of whole frames as the engine hears it; the last channel of its latents counts frames, and is not compared."""
+    x = levels(audio)
+    return Heard(np.concatenate([x, np.arange(x.shape[1])[None]]), audio, 4)
+
+
+def cuts_of(x: NDArray[np.float64], audio: NDArray[np.float32], count: int, rng: np.random.Generator) -> list[Cut]:
+    """A plan of `count` frames after the end of what was heard."""
+    return plan(x, x[:, -ALIKE:], repetitions(x, audio, HOP, RATE), x.shape[1], count, HOP, SIZES, rng)
+
+
 def made(seed: int, count: int = 150, seconds: float = 6.0) -> tuple[Collage, NDArray[np.float32]]:
     audio = pulses(seconds)[:, : round(seconds * RATE) // HOP * HOP]
-    collage = going_on(levels(audio), audio, count, HOP, RATE, np.random.default_rng(seed))
+    collage = going_on(heard(audio), count, HOP, RATE, np.random.default_rng(seed))
     assert collage is not None
     return collage, audio
 
@@ -75,7 +86,7 @@ def test_no_piece_is_followed_by_what_followed_it() -> None:
     audio = pulses(6.0)
     x = levels(audio)
     for seed in range(5):
-        cuts = plan(x, repetitions(x, audio, HOP, RATE), 150, HOP, SIZES, np.random.default_rng(seed))
+        cuts = cuts_of(x, audio, 150, np.random.default_rng(seed))
         assert cuts[0].first == 0
         assert sum(cut.frames for cut in cuts) == 150
         assert all(SIZES[0] <= cut.frames <= SIZES[1] for cut in cuts[:-1])
@@ -88,27 +99,27 @@ def test_sources_lie_in_the_context() -> None:
     for seed in range(5):
         collage, audio = made(seed)
         assert collage.audio.shape == (2, 150 * HOP)
-        assert len(collage.sources) == 150
-        assert collage.sources.min() >= 0
-        assert collage.sources.max() < audio.shape[1] // HOP
+        known = heard(audio).latents
+        frames = collage.latents[-1].astype(int)
+        assert len(frames) == 150
+        assert np.array_equal(collage.latents, known[:, frames])
 
 
 def test_equal_seeds_give_equal_collages_and_others_do_not() -> None:
     one, two, other = made(7)[0], made(7)[0], made(8)[0]
     assert np.array_equal(one.audio, two.audio)
-    assert np.array_equal(one.sources, two.sources)
-    assert not np.array_equal(one.sources, other.sources)
+    assert np.array_equal(one.latents, two.latents)
+    assert not np.array_equal(one.latents, other.latents)
 
 
 def test_what_leads_to_a_context_is_the_mirror_of_what_goes_on() -> None:
     audio = pulses(6.0)[:, : 258 * HOP]
-    x = levels(audio)
-    to = coming_to(x[:, ::-1], np.ascontiguousarray(audio[:, ::-1]), 80, HOP, RATE, np.random.default_rng(1))
-    on = going_on(x, audio, 80, HOP, RATE, np.random.default_rng(1))
+    to = coming_to(heard(audio).backwards, 80, HOP, RATE, np.random.default_rng(1))
+    on = going_on(heard(audio), 80, HOP, RATE, np.random.default_rng(1))
     assert to is not None
     assert on is not None
     assert np.array_equal(to.audio, on.audio[:, ::-1])
-    assert np.array_equal(to.sources, x.shape[1] - 1 - on.sources[::-1])
+    assert np.array_equal(to.latents, on.latents[:, ::-1])
 
 
 def test_a_tone_goes_on_over_every_splice() -> None:
@@ -117,8 +128,8 @@ def test_a_tone_goes_on_over_every_splice() -> None:
     rng = np.random.default_rng(0)
     audio = np.stack([tone, tone])
     x = rng.standard_normal((4, 250))
-    cuts = plan(x, repetitions(x, audio, HOP, RATE), 120, HOP, SIZES, rng)
-    out = laid(audio, cuts, HOP, 441)
+    cuts = cuts_of(x, audio, 120, rng)
+    out = laid(audio, audio[:, -FADE:], cuts, n, HOP, 441)
     assert len(cuts) > 5
     for cut in cuts[1:]:
         around = np.abs(out[0, cut.first * HOP - FADE : cut.first * HOP + FADE])
@@ -128,7 +139,27 @@ def test_a_tone_goes_on_over_every_splice() -> None:
 
 def test_too_short_a_context_gives_none() -> None:
     audio = pulses(0.8)[:, : 30 * HOP]
-    assert going_on(levels(audio), audio, 50, HOP, RATE, np.random.default_rng(0)) is None
+    assert going_on(heard(audio), 50, HOP, RATE, np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize("ago_s", [7.0, 33.3])
+def test_a_memory_is_cut_on_the_beat_of_now(ago_s: float) -> None:
+    """The context is dull and quiet, as takes of takes become; the pieces are as bright as what was heard long before."""
+    whole = pulses(45.0)
+    now = (round(40.0 * RATE) // HOP) * HOP
+    then = now - (round(ago_s * RATE) // HOP) * HOP
+    dull = (0.5 * whole[:, now - 120 * HOP : now]).astype(np.float32)
+    memory, context = heard(whole[:, then - 250 * HOP : then]), heard(dull)
+    half_beat = 30 * RATE / 123.0
+    place = placed(context, memory, SIZES[1], HOP, RATE) + then - 250 * HOP  # in the recording
+    off = (now - place) / half_beat
+    assert abs(off - round(off)) * half_beat < 0.003 * RATE
+    collage = going_on(context, 150, HOP, RATE, np.random.default_rng(3), memory)
+    assert collage is not None
+    found = onsets(collage.audio) + now
+    assert len(found) > 8
+    assert np.median(np.abs(found / half_beat - np.round(found / half_beat))) * half_beat < 0.005 * RATE
+    assert np.abs(collage.audio).max() > 1.5 * np.abs(dull).max()
 
 
 def line(left: int, new: int, right: int) -> tuple[Line, Parts]:
