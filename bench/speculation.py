@@ -85,6 +85,8 @@ def ask(client: Client, verb: str, speculate: str, rng: np.random.Generator) -> 
     names = {"continue": "continue_"}
     job: int = getattr(deck, names.get(verb, verb))(**options)
     client.job(job, "playing", timeout=PATIENCE_S)
+    if verb == "transition":  # it moves both files when it ends
+        client.job(job, "done", timeout=PATIENCE_S)
     time.sleep(1.0)
     client.send("/segue/deck/1/speculate", OFF)
     deck.stop()
