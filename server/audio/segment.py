@@ -255,11 +255,6 @@ class Segment:
         s = self._deck(deck).slot[slot]
         return ring_read(self._view(self._deck(deck).slot_at[slot], self.slot_frames), int(s.first), int(s.last - s.first))
 
-    def read_slot(self, deck: int, slot: int) -> Audio:
-        """A copy of what was published last; control."""
-        s = self._deck(deck).slot[slot]
-        return ring_read(self._view(self._deck(deck).slot_at[slot], self.slot_frames), int(s.first), int(s.last - s.first))
-
     def slot_sounds(self, deck: int, slot: int) -> bool:
         """Whether the deck plays the slot, or fades out of it; any."""
         return self._slot_sounds(self._deck(deck), slot)
@@ -289,13 +284,6 @@ class Segment:
         d.loop[half].length, d.loop[half].origin = n, origin
         self._store("loop_published", generation, d)
         return True
-
-    def read_loop(self, deck: int) -> tuple[int, Audio]:
-        """The origin of the loop that was published last, and a copy of it; control."""
-        d = self._deck(deck)
-        half = self._load("loop_published", d) & 1
-        length = int(d.loop[half].length)
-        return int(d.loop[half].origin), self._view(d.loop_at[half], self.loop_frames)[:, :length].copy()
 
     def read_loop(self, deck: int) -> tuple[int, Audio]:
         """The origin of the loop that was published last, and a copy of it; control."""
