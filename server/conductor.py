@@ -5,6 +5,7 @@ Control thread only. It knows no socket and no event loop: the live server and t
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -361,7 +362,7 @@ class Conductor:
             fx.Panic: lambda e: self._push(Order.panic(e.frame, id=self._next())),
             fx.LoadFile: self._load,
             fx.Transport: self._transport,
-            fx.Prepare: lambda e: self._files.prepare(e.deck, e.track, e.position),
+            fx.Prepare: self._prepare,
             fx.Audition: self._audition,
             fx.Capture: self._capture,
             fx.Loop: lambda e: segment.publish_loop(e.deck - 1, e.audio, e.origin),
@@ -417,7 +418,14 @@ class Conductor:
 
     def _transport(self, e: fx.Transport) -> None:
         self.session.transported(e.deck, e.frame, e.position, e.playing, e.track)
-        self._files.move(e.deck, e.frame, e.position, e.playing, e.track, e.exact)
+        try:
+            self._files.move(e.deck, e.frame, e.position, e.playing, e.track, e.exact)
+        except ValueError as error:  # stretched, its text has become too long
+            self.events.fail("", f"{ROOT}/deck/{e.deck}/load", str(error), "bad-file")
+
+    def _prepare(self, e: fx.Prepare) -> None:
+        with contextlib.suppress(ValueError):  # whoever plays it then says so
+            self._files.prepare(e.deck, e.track, e.position)
 
     def _audition(self, e: fx.Audition) -> None:
         place, frames = (0, 0) if e.audio is None else (self._segment.write_cue(e.audio), e.audio.shape[1])
