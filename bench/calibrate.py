@@ -13,11 +13,11 @@ import torch
 
 from segue.bench.engine import continuation
 from segue.engine.backends import Site
+from segue.engine.backends.cache import cache_folder
 from segue.engine.backends.choice import calibrate
 from segue.engine.checkpoint import load
 from segue.engine.engine import Engine
 from segue.engine.models.spec import Model
-from segue.server.cache import cache_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ import torch
 
 from segue.bench.timing import Times, timed
 from segue.engine.backends import Site, backends, chosen, known_answer_error, make
+from segue.engine.backends.cache import cache_folder
 from segue.engine.backends.choice import CANDIDATES
 from segue.engine.backends.floors import Machine, floor_s, weight_bytes
 from segue.engine.backends.graphs import codec_module, network
@@ -26,7 +27,6 @@ from segue.engine.checkpoint import load
 from segue.engine.engine import CONTEXT_SHARE, Engine
 from segue.engine.models.spec import Model
 from segue.engine.request import Request
-from segue.server.cache import cache_folder
 
 STEPS = 4
 REGIMES = ("clean", "tail", "guided")

@@ -18,6 +18,7 @@ from segue.bench.engine import STEPS, Bench, Row, component_rows, measured, meas
 from segue.bench.timing import timed
 from segue.engine import noise
 from segue.engine.backends import FALLBACK, Site, known_answer_error, make
+from segue.engine.backends.cache import cache_folder
 from segue.engine.backends.floors import Machine, floor_s, weight_bytes
 from segue.engine.backends.graphs import network
 from segue.engine.backends.launch import Launch, Takes, captured
@@ -26,7 +27,6 @@ from segue.engine.engine import CONTEXT_SHARE
 from segue.engine.models.families import build_codec, build_denoiser, presets
 from segue.engine.models.spec import Model
 from segue.engine.paper import levels, xi_at
-from segue.server.cache import cache_folder
 
 MODELS = ("live", "live-300m", "paper-latent")
 SMALL = ("live",)  # what a run without a GPU checks

@@ -23,6 +23,14 @@ def sigma(t: Tensor) -> Tensor:
     return torch.sin(t * (math.pi / 2))
 
 
+def level_of_share(k: float) -> float:
+    """The level at which z and x_bar stand to each other as in Table 2's k z + (1 - k) x_bar: sigma / alpha = k / (1 - k).
+
+    Table 2 takes its mix for x_1; but for k near 1 that is no draw of q(x_1), and a start from this level is.
+    """
+    return math.atan2(k, 1 - k) * 2 / math.pi
+
+
 def over(t: Tensor, x: Tensor) -> Tensor:
     """t `[B]` or `[B, T]`, in the precision of x and shaped to multiply x `[B, C, *S]`, whose last axis is time.
 

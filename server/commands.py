@@ -174,7 +174,7 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     _verb("infill", "fills the coming stretch anew, joined to what follows on a file deck (infill)", (*_TAKE, _START)),
-    _verb("vary", "varies what was heard last, keeping its outline (regenerate, or renoise with T)", (*_TAKE, _K, _T)),
+    _verb("vary", "varies what was heard last, keeping its outline (renoise, from T or the level of k)", (*_TAKE, _K, _T)),
     _verb("loop", "makes the last phrase into a loop that closes without a seam (loop)"),
     _verb(
         "style",
@@ -195,7 +195,7 @@ SPECS: tuple[Spec, ...] = (
     _verb("commit", "plays a take that was held back by `commit 0`", (_ID, _COMMON[4], _COMMON[5])),
     _verb("cancel", "drops the newest pending job", (_ID,)),
     _verb("stop", "ends the take and returns to dry", (_COMMON[4], _COMMON[5])),
-    _verb("capture", "keeps what has just sounded as a take; with a quant what ends at its nearest place", (*_LENGTH, _COMMON[4])),
+    _verb("capture", "keeps what has just sounded as a take; with a quant what ends nearest to it", (*_LENGTH, _COMMON[4])),
     _verb("overdub", "adds one round of what is played over the loop to it, as a layer that undo takes off", (_COMMON[4],)),
     _verb(
         "footswitch",

@@ -66,9 +66,9 @@ def make_engine(config: Config) -> tuple[Engine, EngineState]:
 
     from segue.engine import checkpoint
     from segue.engine.backends import Site, ready
+    from segue.engine.backends.cache import cache_folder
     from segue.engine.engine import Engine
     from segue.engine.models.guide import guide
-    from segue.server.cache import cache_folder
 
     torch.set_num_threads(config.threads or spare_cores())
     torch.set_flush_denormal(True)

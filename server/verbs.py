@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from segue.engine.paper import level_of_share
 from segue.server import bridging
 from segue.server.commands import SAMPLERS, Command, CommandError, Spec, Value
 from segue.server.contexts import LONGEST_S, context, known_future, lead, offset
@@ -19,14 +20,13 @@ TASKS = {
     "continue": "continuation",
     "transition": "transition",
     "infill": "infill",
-    "vary": "regenerate",
+    "vary": "renoise",
     "loop": "loop",
     "style": "style",
     "generate": "generate",
 }
 # Options of a verb that are parameters of its task, as the task declares them.
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "regenerate": ("k",),
     "renoise": ("T",),
     "transition": ("k",),
     "style": ("weight", "class_weight", "reconstruction"),
@@ -58,7 +58,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         xi=xi_of(settings),
         regime=str(settings["regime"]),
         sampler=str(bound.get("sampler", SAMPLERS[0])),
-        parameters={name: float(settings[name] or 0.0) for name in PARAMETERS.get(task, ())},
+        parameters=_parameters(task, settings, bound),
         start=None if bound.get("T") is None or task == "renoise" else float(bound["T"] or 0.0),
     )
     world.next_job += 1
@@ -98,12 +98,17 @@ def xi_of(settings: Mapping[str, Value]) -> float | None:
 
 
 def _task(verb: str, bound: Mapping[str, Value]) -> str:
-    """The task of a verb: of `vary` with a level to start from, and of `style` towards a class alone, another one."""
-    if verb == "vary" and "T" in bound:
-        return "renoise"
+    """The task of a verb: of `style` towards a class alone, another one."""
     if verb == "style" and not {"deck", "path"} & set(bound):
         return "classify"
     return TASKS[verb]
+
+
+def _parameters(task: str, settings: Mapping[str, Value], bound: Mapping[str, Value]) -> dict[str, float]:
+    """The task's parameters; a variation by a share of noise starts at the level that has it."""
+    if task == "renoise" and bound.get("T") is None:
+        return {"T": level_of_share(float(settings["k"] or 0.0))}
+    return {name: float(settings[name] or 0.0) for name in PARAMETERS.get(task, ())}
 
 
 def length_of(world: World, bound: Mapping[str, Value], settings: Mapping[str, Value], start: int, before: bool = False) -> int:

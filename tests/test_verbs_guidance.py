@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -69,7 +70,9 @@ def asked(stage: Stage, verb: str, *args: Value) -> Job:
             {"weight": 1.0, "class_weight": 9.0, "reconstruction": 1.0},
         ),
         ("vary", ("T", 0.25), "renoise", (), {"T": 0.25}),
-        ("vary", ("k", 0.5), "regenerate", (), {"k": 0.5}),
+        ("vary", ("k", 0.5), "renoise", (), {"T": pytest.approx(0.5)}),
+        ("vary", ("k", 1.0), "renoise", (), {"T": pytest.approx(1.0)}),
+        ("vary", (), "renoise", (), {"T": pytest.approx(2 / math.pi * math.atan(0.85 / 0.15))}),
     ],
 )
 def test_options_reach_the_engine(

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
+from segue.engine.backends.cache import cache_folder
 from segue.engine.backends.site import Site, versions
 from segue.engine.backends.tensorrt import EXACT, engine_bytes
 from segue.engine.backends.tensorrt_engine import LIBRARIES, RTX, Library, Shapes, engine_runner
 from segue.engine.checkpoint import load
 from segue.engine.models.spec import Model
-from segue.server.cache import cache_folder
 from segue.train.export_onnx import GRAPHS
 
 PRECISIONS = ("bf16", "fp32")

@@ -238,7 +238,7 @@
       420,
       20
      ],
-     "text": "varies what was heard last, keeping its outline (regenerate, or renoise with T)"
+     "text": "varies what was heard last, keeping its outline (renoise, from T or the level of k)"
     }
    },
    {

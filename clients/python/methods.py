@@ -144,7 +144,7 @@ class DeckMethods:
         k: float | None = None,
         T: float | None = None,
     ) -> int:
-        """Varies what was heard last, keeping its outline (regenerate, or renoise with T)."""
+        """Varies what was heard last, keeping its outline (renoise, from T or the level of k)."""
         return self._take(
             "vary",
             beats=beats,
@@ -287,7 +287,7 @@ class DeckMethods:
         sec: float | None = None,
         quant: str | None = None,
     ) -> None:
-        """Keeps what has just sounded as a take; with a quant what ends at its nearest place."""
+        """Keeps what has just sounded as a take; with a quant what ends nearest to it."""
         self._verb("capture", beats=beats, sec=sec, quant=quant)
 
     def overdub(self, *, quant: str | None = None) -> None:

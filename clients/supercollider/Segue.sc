@@ -169,7 +169,7 @@ SegueDeck {
 		^this.take("infill", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel])
 	}
 
-	// varies what was heard last, keeping its outline (regenerate, or renoise with T)
+	// varies what was heard last, keeping its outline (renoise, from T or the level of k)
 	vary { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, k, tLevel| 
 		^this.take("vary", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'k', k, 'T', tLevel])
 	}
@@ -204,7 +204,7 @@ SegueDeck {
 		this.verb("stop", [], ['quant', quant, 'xfade', xfade])
 	}
 
-	// keeps what has just sounded as a take; with a quant what ends at its nearest place
+	// keeps what has just sounded as a take; with a quant what ends nearest to it
 	capture { |beats, sec, quant| 
 		this.verb("capture", [], ['beats', beats, 'sec', sec, 'quant', quant])
 	}
