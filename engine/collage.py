@@ -9,6 +9,7 @@ from the context itself, or from an earlier stretch that is not a take itself, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +107,8 @@ def placed(context: Heard, memory: Heard, longest: int, hop: int, rate: int) -> 
     rises, known = _rises(context.audio[:, -size * hop :]), _rises(memory.audio)
     start, within = (end - size) * hop // ONSET_HOP, hop // ONSET_HOP
     near = np.arange(max(0, start - within), min(len(known) - len(rises), start + within) + 1)
-    return round(_peak(near, [float(rises @ known[n : n + len(rises)]) for n in near], start) * ONSET_HOP) + size * hop
+    found = _peak(near, [float(rises @ known[n : n + len(rises)]) for n in near], start)
+    return round(float(found) * ONSET_HOP) + int(size) * hop
 
 
 def repetitions(x: Values, audio: Audio, hop: int, rate: int) -> list[tuple[float, float]]:
@@ -138,10 +140,10 @@ def _exact(rises: Values, lag: int, hop: int) -> float:
     """The lag in samples within a frame of `lag` at which onsets fall on onsets, between ONSET_HOPs by a parabola."""
     near = np.arange(max(1, (lag - hop) // ONSET_HOP), min(len(rises) - 1, (lag + hop) // ONSET_HOP) + 1)
     alike = [float(rises[n:] @ rises[: len(rises) - n]) / (len(rises) - n) for n in near]
-    return _peak(near, alike, lag / ONSET_HOP) * ONSET_HOP
+    return float(_peak(near, alike, lag / ONSET_HOP)) * ONSET_HOP
 
 
-def _peak(places: NDArray[np.int64], values: list[float], otherwise: float) -> float:
+def _peak(places: NDArray[np.int64], values: Sequence[float], otherwise: float) -> float:
     """Where the values have their peak, by a parabola through three of them; `otherwise` where that is at an end, or nowhere."""
     top = int(np.argmax(values)) if values else 0
     if not 0 < top < len(values) - 1 or values[top] <= LEAST:
