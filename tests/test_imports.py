@@ -15,6 +15,7 @@ HELP_SECONDS = 0.5
 HEAVY = {"torch", "numpy", "scipy", "sounddevice"}
 OURS = {"segue", "setuptools"} | {name.lstrip("_") for name in sys.stdlib_module_names}
 DISTRIBUTION = {
+    "python_stretch": "python-stretch",
     "yaml": "pyyaml", "rtmidi": "python-rtmidi", "pythonosc": "python-osc", "jack": "JACK-Client",
     "tensorrt_rtx": "tensorrt-rtx",
 }  # fmt: skip
