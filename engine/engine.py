@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segue.engine import noise, texture
+from segue.engine import noise
 from segue.engine.collage import Heard
-from segue.engine.colour import HALF, corrected, correction
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
 from segue.engine.conditioned import Conditioned
 from segue.engine.ground import grounded, held
 from segue.engine.guidance import REGIMES, enter
-from segue.engine.level import Level, level_step_db
 from segue.engine.models.guide import Guide
 from segue.engine.models.guide import guide as find_guide
 from segue.engine.models.spec import Model
@@ -26,8 +24,8 @@ from segue.engine.protocols import Denoiser
 from segue.engine.request import CancelledError, EngineError, Piece, Request
 from segue.engine.samplers import ROLLING, sampler
 from segue.engine.samplers.rolling import rolls
-from segue.engine.seam import FADE_S, joined, joined_before
 from segue.engine.shapes import Window
+from segue.engine.sounding import Sounding
 from segue.engine.task import Sources, Task
 from segue.engine.tasks import tasks
 from segue.engine.tasks.style import class_weight, styled
@@ -38,7 +36,6 @@ START = 0.5  # level at which a take starts that has a collage of the context to
 CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, Levy et al. 2023)
 
 CONTINUED = ("continuation", "generate")  # what the rolling sampler can make: nothing is known after it
-LEVEL_S = 3  # seconds before t0 whose loudness the takes hold
 
 OnStep = Callable[[int, int], None]
 
@@ -65,8 +62,6 @@ class Engine:
         self.sample_rate = model.codec.rate
         self._hop = model.codec.hop
         self._envelopes = int(getattr(model.codec, "envelopes", 0))
-        around = texture.REACH if self._envelopes else HALF
-        self._reach = model.codec.receptive_frames - (-around // self._hop)  # frames that a sample of a take depends on
         self._size = int(model.window_s * self.sample_rate / self._hop)
         self._context = max(1, round(CONTEXT_SHARE * self._size))
         self.guide = guide or find_guide("", model)
@@ -151,23 +146,15 @@ class Engine:
 
     def _windows(self, run: _Run, parts: Parts) -> Iterator[Piece]:
         line, request = run.line, run.request
-        latents = line.x_bar.clone()
-        name, level, done = digest(request), Level(), 0
-        taps = None if line.texture is not None else self._colour(line, parts)
+        latents, name = line.x_bar.clone(), digest(request)
+        sounding = Sounding(self.model.codec, line, parts, self._context, request.match_level)
         for made, last in self._made(run, latents):
-            with torch.no_grad():
-                # What the next window's first frames reach into waits for them, so that no seam lies between windows.
-                reached = (made - self._reach) * self._hop
-                end = parts.new if last else min(parts.new, reached)
-                if end <= done:
-                    continue
-                audio = self._decode(line, latents, done, end, taps)
-            if request.match_level:
-                level = self._level(level, parts, audio, done, last)
-            yield Piece(done, self._fitted(level, parts, audio, done, last), 1 / line.gain, request.steps, name)
-            done = end
+            start = sounding.done
+            audio = sounding.piece(latents, made, last)
+            if audio is not None:
+                yield Piece(start, audio, 1 / line.gain, request.steps, name)
         if parts.rest is not None:
-            yield Piece(done, parts.rest, 1.0, 0, name)
+            yield Piece(sounding.done, parts.rest, 1.0, 0, name)
 
     def _made(self, run: _Run, latents: Tensor) -> Iterator[tuple[int, bool]]:
         """How many new frames stand in the line, and whether these are all, each time that there are more."""
@@ -265,53 +252,6 @@ class Engine:
     def _stop(run: _Run) -> None:
         if run.cancelled and run.cancelled():
             raise CancelledError(f"{run.task.name}: cancelled")
-
-    @torch.no_grad()
-    def _colour(self, line: Line, parts: Parts) -> Audio | None:
-        """The filter that takes back what the codec does to the context next to t0; None without context."""
-        frames = min(line.left, self._context)
-        if parts.before is None or not frames:
-            return None
-        decoded = self.model.codec.decode(line.x_bar[..., line.left - frames : line.left])[0].cpu().numpy() / line.gain
-        return correction(parts.before[:, -frames * self._hop :], decoded.astype(np.float32), self.sample_rate)
-
-    def _decode(self, line: Line, latents: Tensor, first: int, last: int, taps: Audio | None) -> Audio:
-        """Samples first to last after t0, decoded with as much around them as the decoder and the filter look at."""
-        reach, hop = self._reach, self._hop
-        begin = max(0, line.left + first // hop - reach)
-        end = min(latents.shape[-1], line.left - (-last // hop) + reach)
-        origin = (line.left - begin) * hop
-        if line.texture is not None:
-            both = torch.cat([latents[..., begin:end], line.x_bar[..., begin:end]])
-            made, there = self.model.codec.decode(both, begin).cpu() / line.gain
-            whole = texture.moved(line.texture[:, begin * hop : end * hop], made, there, self.sample_rate)
-            return np.ascontiguousarray(whole[:, origin + first : origin + last])
-        whole = self.model.codec.decode(latents[..., begin:end], begin)[0].cpu().numpy().astype(np.float32)
-        audio = corrected(whole, taps)[:, origin + first : origin + last]
-        return np.ascontiguousarray(audio / np.float32(line.gain))
-
-    def _level(self, level: Level, parts: Parts, audio: Audio, done: int, last: bool) -> Level:
-        """Each piece begins where the last ended, and ends at the level of what follows, or of the seconds before t0."""
-        rate = self.sample_rate
-        start = level.end_db
-        if done == 0 and parts.before is not None:
-            start = level_step_db(parts.before[:, -rate:], audio[:, :rate], rate)
-        end = start
-        if parts.before is not None and audio.shape[1] >= 2 * rate:
-            end = level_step_db(parts.before[:, -LEVEL_S * rate :], audio[:, -rate:], rate)
-        if last and parts.after is not None:
-            end = level_step_db(parts.after[:, :rate], audio[:, -rate:], rate)
-        return Level(start, end)
-
-    def _fitted(self, level: Level, parts: Parts, audio: Audio, done: int, last: bool) -> Audio:
-        """A decoded piece at its level, joined to what lies beside the whole take."""
-        audio = level.apply(audio)
-        fade = min(round(FADE_S * self.sample_rate), audio.shape[1] // 2)
-        if done == 0 and parts.before is not None:
-            audio = joined(parts.before, audio, fade)
-        if last and parts.after is not None:
-            audio = joined_before(audio, parts.after, fade)
-        return audio
 
     def _memory(self, request: Request, gain: float) -> Heard | None:
         """What was heard before takes were, as far back as a window, whole frames of it; None where that is not known."""
