@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segue.engine.compose import encode, gain_to
 from segue.engine.engine import Engine
+from segue.engine.limiter import Limiter
 from segue.engine.request import Request
 from segue.engine.shapes import constant_power
 from segue.train import baselines
@@ -67,7 +68,8 @@ class Way:
             steps=self.steps, seed=seed, sampler=self.sampler, regime=self.regime, xi=self.xi,
             parameters=dict(self.parameters),
         )  # fmt: skip
-        return engine.take(request)
+        limiter = Limiter(engine.sample_rate)
+        return np.concatenate([limiter.push(engine.take(request)), limiter.flush()], axis=1)
 
 
 def classes_of(engine: Engine, case: Case) -> NDArray[np.float32]:
