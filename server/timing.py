@@ -156,4 +156,3 @@ def _meeting(difference: float, phase: Phase, bar: int) -> float:
         return difference
     unit = bar if phase is Phase.BARS else 1
     return round(difference / unit) * float(unit)
-
