@@ -114,7 +114,7 @@ class Engine:
                 parts = parts_of(request, task, self.sample_rate)
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
                 if self._envelopes:
-                    memory = self._memory(request, line.gain)
+                    memory = self._memory(request)
                     line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, memory)
                 start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
                 run = _Run(request, task, line, start, self._style(request), on_step, cancelled)
@@ -147,7 +147,8 @@ class Engine:
     def _windows(self, run: _Run, parts: Parts) -> Iterator[Piece]:
         line, request = run.line, run.request
         latents, name = line.x_bar.clone(), digest(request)
-        sounding = Sounding(self.model.codec, line, parts, self._context, request.match_level)
+        memory = request.audio("memory") if line.texture is not None else None
+        sounding = Sounding(self.model.codec, line, parts, self._context, request.match_level, memory)
         for made, last in self._made(run, latents):
             start = sounding.done
             audio = sounding.piece(latents, made, last)
@@ -253,13 +254,14 @@ class Engine:
         if run.cancelled and run.cancelled():
             raise CancelledError(f"{run.task.name}: cancelled")
 
-    def _memory(self, request: Request, gain: float) -> Heard | None:
+    def _memory(self, request: Request) -> Heard | None:
         """What was heard before takes were, as far back as a window, whole frames of it; None where that is not known."""
         audio = request.audio("memory")
         frames = 0 if audio is None else min(audio.shape[1] // self._hop, self._size)
         if audio is None or not frames:
             return None
         audio = audio[:, -frames * self._hop :]
+        gain = gain_to(self.model.spec.reference_lufs, [audio], self.sample_rate)
         return Heard(encode(self.model.codec, audio * np.float32(gain))[0].cpu().numpy(), audio, self._envelopes)
 
     def _style(self, request: Request) -> Tensor | None:

@@ -25,9 +25,14 @@ def reach(codec: Codec) -> int:
 class Sounding:
     """One take on its way out. Pieces follow each other; each begins at the level where the last ended."""
 
-    def __init__(self, codec: Codec, line: Line, parts: Parts, context: int, match_level: bool) -> None:
-        """context: latent frames before t0 on which the codec's colour is heard, where no texture stands for it."""
-        self._codec, self._line, self._parts = codec, line, parts
+    def __init__(
+        self, codec: Codec, line: Line, parts: Parts, context: int, match_level: bool, memory: Audio | None = None
+    ) -> None:
+        """context: latent frames before t0 on which the codec's colour is heard, where no texture stands for it.
+
+        memory: `[2, n]`, whose level a take comes back to; else that of the seconds before t0, which may be takes themselves.
+        """
+        self._codec, self._line, self._parts, self._memory = codec, line, parts, memory
         self._match_level, self._level = match_level, Level()
         self._reach, self._hop, self._rate = reach(codec), codec.hop, codec.rate
         self._taps = None if line.texture is not None else self._colour(context)
@@ -76,13 +81,16 @@ class Sounding:
         return np.ascontiguousarray(audio / np.float32(line.gain))
 
     def _next_level(self, audio: Audio, last: bool) -> Level:
-        """Each piece begins where the last ended, and ends at the level of what follows, or of the seconds before t0."""
+        """Each piece begins where the last ended, and ends at the level of what follows, of the memory, or of the seconds before
+        t0."""
         rate, before, after = self._rate, self._parts.before, self._parts.after
         start = self._level.end_db
         if self.done == 0 and before is not None:
             start = level_step_db(before[:, -rate:], audio[:, :rate], rate)
         end = start
-        if before is not None and audio.shape[1] >= 2 * rate:
+        if self._memory is not None and audio.shape[1] >= rate:
+            end = level_step_db(self._memory, audio, rate)
+        elif before is not None and audio.shape[1] >= 2 * rate:
             end = level_step_db(before[:, -LEVEL_S * rate :], audio[:, -rate:], rate)
         if last and after is not None:
             end = level_step_db(after[:, :rate], audio[:, -rate:], rate)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segue.engine.checkpoint import load
 from segue.engine.engine import Engine, EngineError, Request
-from segue.engine.measure import likeness, step_over_material
+from segue.engine.measure import likeness, loudness, step_over_material
 from segue.engine.texture import REACH
 
 RATE = 44_100
@@ -81,6 +81,17 @@ def test_a_memory_is_what_a_take_is_cut_from() -> None:
     late = take[:, REACH:]
     assert likeness(late, request.left, 0.15, RATE) > 0.99
     assert likeness(late, noise, 0.15, RATE) < 0.5
+
+
+def test_a_take_with_a_memory_comes_back_to_its_level() -> None:
+    """What sounded last has crept up by 5 dB; the end of the take is as loud as what was heard first."""
+    left = continuation().left
+    assert left is not None
+    crept = left * np.float32(10 ** (5 / 20))
+    request = replace(continuation(4.0), left=crept, memory=left, match_level=True)
+    take = engine().take(request)
+    assert loudness(take[:, :RATE], RATE) > loudness(left, RATE) + 2.5
+    assert loudness(take[:, -RATE:], RATE) < loudness(left, RATE) + 1.5
 
 
 @pytest.mark.parametrize("start", [-0.1, 1.5, float("nan")])
