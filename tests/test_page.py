@@ -160,6 +160,19 @@ def test_the_spectrogram_shows_takes_in_their_colour_and_can_be_put_away(stage: 
     assert stage.page.execute_script("return window.asked") == [0, 1]  # the server stops its sums and takes them up again
 
 
+def test_what_stands_ready_is_seen_on_its_button_and_in_the_picture(stage: Stage) -> None:
+    size(stage.page, 1280, 900)
+    stage.client.send("/segue/deck/1/speculate", "continue")
+    stage.until("""return document.querySelector('[aria-label="deck 1 continue"]').dataset.ready === '1'""")
+    patient(lambda: shades(stage, ".wave", 0.88, 1)["new"] > 20, "a line at the foot of the picture")
+    stage.client.send("/segue/deck/1/speculate", "")
+    stage.until("""return !document.querySelector('[aria-label="deck 1 continue"]').dataset.ready""")
+
+
+def test_a_value_that_is_left_to_the_model_says_so(stage: Stage) -> None:
+    stage.until("""return document.querySelector('[data-address="/segue/deck/1/xi"] output').value === 'its own'""")
+
+
 def test_a_phone_begins_without_spectrograms(stage: Stage) -> None:
     size(stage.page, 390, 844)
     stage.page.execute_script("localStorage.clear()")

@@ -173,6 +173,10 @@ const DECK_SAYS = {
     if (deck.number === 1 && bytes.length) head.hear(deck.wave.end);
   },
   spectrum: (deck, [what, frame, column, bands, bytes]) => deck.spectrum.add(what, frame, column, bytes, bands),
+  candidate: (deck, [verb, first, last, seed]) => {
+    const ready = deck.wave.offer(verb, seed, Number(first), Number(last)), button = deck.verbs.get(verb)?.element;
+    if (button) button.dataset.ready = ready || "";
+  },
   coming: (deck, [id, verb, state, start, end, origin, columns]) => deck.wave.expect(id, verb, state, start, end, origin, columns),
 };
 let latency = null;
@@ -229,7 +233,7 @@ function state(now) {
   for (const deck of decks.values()) {
     deck.wave.clear();
     deck.spectrum.clear();
-    for (const { element } of deck.verbs.values()) element.dataset.state = "";
+    for (const { element } of deck.verbs.values()) element.dataset.state = element.dataset.ready = "";
   }
   showSpectra(spectra);
   build().then(ask).catch(() => note("the table could not be read", "/segue"));

@@ -29,7 +29,7 @@ export function buildValue(where, node, fire, touched) {
     const bend = scale(range.MIN ?? 0, range.MAX ?? 1, node.TYPE === "i");
     input = make("input", { type: "range", min: 0, max: 1, step: 0.001 });
     const tell = (value) => {
-      shown.value = `${Number(value.toPrecision(3))} ${unit}`;
+      shown.value = range.MIN === -1 && value < 0 ? "its own" : `${Number(value.toPrecision(3))} ${unit}`; // such as xi's: the model's
       input.setAttribute("aria-valuetext", shown.value);
     };
     let waiting = false;

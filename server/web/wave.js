@@ -40,6 +40,7 @@ export class Wave {
     this.column = 512;
     this.end = 0;
     this.coming = new Map();
+    this.offered = new Map();
   }
 
   /** Columns of three bytes from a frame on. */
@@ -62,6 +63,14 @@ export class Wave {
     else this.coming.delete(id);
   }
 
+  /** A take that stands ready for a verb, or no longer does. Returns how many the verb has. */
+  offer(verb, seed, first, last) {
+    const key = `${verb} ${seed}`;
+    if (last > first) this.offered.set(key, { verb, first, last });
+    else this.offered.delete(key);
+    return [...this.offered.values()].filter((one) => one.verb === verb).length;
+  }
+
   draw(head, grid, colours) {
     const { canvas } = this, ratio = window.devicePixelRatio || 1;
     const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -78,6 +87,7 @@ export class Wave {
     this.drawGrid(pen, view, grid, colours);
     this.drawHistory(pen, view, colours);
     for (const take of this.coming.values()) this.drawTake(pen, view, take, colours);
+    this.drawOffers(pen, view, colours);
     pen.fillStyle = colours.ink;
     pen.fillRect((view.head - view.left) * view.scale - 1, 0, 2, height);
   }
@@ -138,5 +148,25 @@ export class Wave {
     pen.fillStyle = colours.ink;
     pen.font = "bold 16px system-ui, sans-serif";
     pen.fillText(`${take.verb} · ${take.state}`, x + 8, 20, Math.max(1, far - x - 12));
+  }
+
+  /** Candidates are tentative: a dotted line each at the foot of the picture, from now to where its sound ends. */
+  drawOffers(pen, view, colours) {
+    let row = 0;
+    for (const { verb, first, last } of this.offered.values()) {
+      const x = (Math.max(first, view.head) - view.left) * view.scale, far = Math.min(view.width, (last - view.left) * view.scale);
+      if (far <= x) continue;
+      const y = view.height - 6 - 16 * row++;
+      pen.strokeStyle = pen.fillStyle = colours.sources[1];
+      pen.lineWidth = 3;
+      pen.setLineDash([3, 5]);
+      pen.beginPath();
+      pen.moveTo(x, y);
+      pen.lineTo(far, y);
+      pen.stroke();
+      pen.setLineDash([]);
+      pen.font = "12px system-ui, sans-serif";
+      pen.fillText(`${verb} stands ready`, x + 4, y - 4, Math.max(1, far - x - 8));
+    }
   }
 }
