@@ -58,6 +58,7 @@ EVALUATE: Table = {
     "continuations": ("compare continuations with what was really played", "segue.train.evaluate"),
     "table": ("every task of the paper's 4.3 in the form of its Table 1, resumable", "segue.train.table"),
     "ablate": ("vary one choice of the method and judge each value as the table does", "segue.train.ablate"),
+    "references": ("FAD against other reference sets: the same pieces, other artists, any folder", "segue.train.references"),
     "counts": ("FAD over the number of takes, and without the loudest or noisiest", "segue.train.counts"),
     "progress": ("FAD over training steps, of a folder of model files", "segue.train.progress"),
     "report": ("turn stored rows into the tables and pictures of a Markdown file", "segue.train.report"),

@@ -12,7 +12,7 @@ import torch
 
 from segue.engine.engine import Engine
 from segue.engine.samplers import sampler
-from segue.train import counts, progress, report
+from segue.train import counts, progress, references, report
 from segue.train.cases import LATE, LATE_S, Case, Stretch, cases, scored_length
 from segue.train.evaluate import Row
 from segue.train.judge import REFERENCE, Judge, Plan
@@ -198,3 +198,29 @@ def test_a_model_without_a_row_is_said_to_have_none_and_one_beside_has_its_own()
     text = report.tables([row, beside])
     assert "not trained" not in text
     assert "| **cqt-small, ddim 4** |" in text
+
+
+def test_fad_against_sets_is_least_against_the_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    near, far = rng.standard_normal((12, 6, 4)), rng.standard_normal((9, 6, 4)) + 3
+    made = {name: {"e": rng.standard_normal((12, 6, 4))} for name in (REFERENCE, TRUTH, "ours")}
+    rows = references.rows_of({"near": near, "far": far}, plan(), "continuation", made)
+    found = {(row.system, row.metric): row for row in rows}
+    assert {row.n for row in rows} == {8}  # the least set less one, in every row
+    for system in (TRUTH, "ours"):
+        own, close, away = (found[system, f"FAD against {name}"].value for name in (references.OWN, "near", "far"))
+        assert own is not None
+        assert close is not None
+        assert away is not None
+        assert max(own, close) < 2 < 30 < away  # four means, three apart each
+    assert (found["set: far", "FAD against far"].value or 0) < 2
+    text = report.into(rows, tmp_path / "R.md", "references")
+    assert "FAD against far" in text
+    assert text in (tmp_path / "R.md").read_text()
+
+
+def test_a_set_is_a_name_and_a_folder(tmp_path: Path) -> None:
+    assert references.sets_of([f"house={tmp_path}"]) == {"house": tmp_path}
+    for word in ("house", f"={tmp_path}", "house=/nowhere"):
+        with pytest.raises(ValueError, match="give NAME=FOLDER"):
+            references.sets_of([word])

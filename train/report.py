@@ -232,11 +232,12 @@ def figure_1(rows: Sequence[Row], file: Path) -> bool:
 
 def shown_as(name: str) -> Shown:
     """How the rows of that name are written and drawn, and what their picture shows."""
-    from segue.train import counts, progress
+    from segue.train import counts, progress, references
 
     known: dict[str, Shown] = {
         "table": (tables, figure_1, "distance from the first track over a transition"),
         "counts": (counts.table, counts.figure, "FAD over the number of takes"),
+        "references": (references.table, lambda rows, file: False, ""),
         "progress": (progress.table, progress.figure, "FAD over training steps"),
     }
     return known.get(name, (study, figure_study, "what was varied, and what came of it"))
