@@ -358,7 +358,7 @@ class Conductor:
             fx.Bus: self._bus,
             fx.Inputs: lambda e: segment.set_inputs(e.deck - 1, e.pair),
             fx.Gate: lambda e: segment.set_gate(e.deck - 1, e.dbfs),
-            fx.Revoke: lambda e: self._push(Order.cancel(e.id)),
+            fx.Revoke: self._revoke,
             fx.Panic: lambda e: self._push(Order.panic(e.frame, id=self._next())),
             fx.LoadFile: self._load,
             fx.Transport: self._transport,
@@ -419,9 +419,13 @@ class Conductor:
     def _transport(self, e: fx.Transport) -> None:
         self.session.transported(e.deck, e.frame, e.position, e.playing, e.track)
         try:
-            self._files.move(e.deck, e.frame, e.position, e.playing, e.track, e.exact)
+            self._files.move(e.deck, e.frame, e.position, e.playing, e.track, e.exact, e.id)
         except ValueError as error:  # stretched, its text has become too long
             self.events.fail("", f"{ROOT}/deck/{e.deck}/load", str(error), "bad-file")
+
+    def _revoke(self, e: fx.Revoke) -> None:
+        self._files.revoke(e.id)
+        self._push(Order.cancel(e.id))
 
     def _prepare(self, e: fx.Prepare) -> None:
         with contextlib.suppress(ValueError):  # whoever plays it then says so

@@ -96,7 +96,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Revoke:
-    """Take back a Play that has not been applied."""
+    """Take back a Play or a Transport that has not been applied."""
 
     id: int
 
@@ -135,6 +135,7 @@ class Transport:
     playing: bool
     track: str
     exact: bool = False
+    id: int = 0
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Moved:
     playing: bool
     track: str
     exact: bool = False
+    id: int = 0  # by which it can be revoked
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ class FileDecks:
         self._segment.request_file(deck - 1, track, position)
         self._paths[deck] = track
 
-    def move(self, deck: int, frame: int, position: int, playing: bool, track: str, exact: bool = False) -> None:
+    def move(self, deck: int, frame: int, position: int, playing: bool, track: str, exact: bool = False, id: int = 0) -> None:
         """Plays a track on a deck from `position` at `frame`, or rests there; later by what buffering takes.
 
-        exact: and then as far on as it is late. Raises ValueError for a path that is too long.
+        exact: and then as far on as it is late. id: for `revoke`. Raises ValueError for a path that is too long.
         """
-        asked = Moved(deck, frame, position, playing, track, exact)
+        asked = Moved(deck, frame, position, playing, track, exact, id)
         here = track == self._paths.get(deck, "")
         if here and (not playing or self._buffered(deck, position)):
             self._moves.setdefault(deck, []).append((None, asked))
@@ -88,6 +89,11 @@ class FileDecks:
         ticket = self._segment.request_file(deck - 1, track, position)
         self._paths[deck] = track
         self._moves.setdefault(deck, []).append((ticket, asked))
+
+    def revoke(self, id: int) -> None:
+        """Forgets a move that has not been given to the callback yet."""
+        for moves in self._moves.values():
+            moves[:] = [one for one in moves if one[1].id != id]
 
     def _buffered(self, deck: int, position: int) -> bool:
         try:
@@ -133,7 +139,7 @@ class FileDecks:
         if asked.exact and asked.playing:
             position += frame - asked.frame
         tape = Tape.PLAY if asked.playing else Tape.PAUSE
-        self._segment.push(Command.feed(deck - 1, tape, frame, position, status.file, self._fade()))
+        self._segment.push(Command.feed(deck - 1, tape, frame, position, status.file, self._fade(), id=asked.id))
         return replace(asked, frame=frame, position=position)
 
     def _fade(self) -> int:

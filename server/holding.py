@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from segue.server.arriving import leave, stay
 from segue.server.candidates import audition
 from segue.server.commands import CommandError, Value
 from segue.server.effects import Effect, Emit, LoadFile, Play, Transport
@@ -96,7 +97,9 @@ def replay(world: World, take: Take, t1: int, moment: Moment) -> Iterator[Effect
 
 def cancel(world: World, asked: Asked) -> Iterator[Effect]:
     """Drops the newest pending job, or the one that is named."""
-    yield from ended(_find(world, asked, PENDING), State.CANCELLED)
+    take = _find(world, asked, PENDING)
+    yield from stay(world, take)
+    yield from ended(take, State.CANCELLED)
 
 
 def stop(world: World, asked: Asked) -> Iterator[Effect]:
@@ -104,6 +107,7 @@ def stop(world: World, asked: Asked) -> Iterator[Effect]:
     deck = world.deck(asked.deck)
     for take in world.pending(deck.number):
         if take.commit:
+            yield from stay(world, take)
             yield from ended(take, State.CANCELLED, "stopped")
     world.later = [one for one in world.later if one.asked.deck != asked.deck or one.asked.verb in ("play", "pause")]
     yield from at_place(world, asked, str(asked.bound.get("quant", deck.values["quant"])))
@@ -113,7 +117,7 @@ def _stop_at(world: World, asked: Asked, job: int, frame: int) -> Iterator[Effec
     deck = world.deck(asked.deck)
     fade = round(_seconds(asked, "xfade", deck.values["xfade"]) * world.rate)
     deck.looping, deck.guarded, deck.loop = False, False, None
-    world.leave(deck.number, frame)
+    yield from leave(world, deck.number, frame)
     yield Play(deck.number, "dry", frame, fade, world.play_id())
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from segue.server.effects import Abandon, Effect, Emit, Fail, Loop, Play, Publish, Revoke, Transport, Write
+from segue.server.arriving import arrive, leave, stay
+from segue.server.effects import Abandon, Effect, Emit, Fail, Loop, Play, Publish, Revoke, Write
 from segue.server.state import HISTORY, Deck, Moment, State, Take, World
 from segue.server.timeline import LEAD_BLOCKS, join, reanchored, sustained
 
@@ -12,7 +13,6 @@ FIXED = frozenset({"transition", "infill"})  # what follows them lies at a given
 LOOPS = frozenset({"loop", "overdub"})  # they go round
 SLOTS = ("slot_a", "slot_b")
 FIRST_WRITE_S = 0.25  # of a prepared take this much is written before it is started, the rest just after
-ROLLING_S = 0.05  # the target's file moves so long before it is heard: where it starts it is faded in
 SHORTEST_S = 0.1  # what must be left of a take to be worth entering
 
 
@@ -162,7 +162,7 @@ def enter(world: World, take: Take, moment: Moment, t1: int, first_write: bool =
         yield _play(take, t1)
     yield said(take)
     if take.job.verb == "transition":
-        yield from _arrive(world, take)
+        yield from arrive(world, take)
     yield from _enough(take)
 
 
@@ -183,6 +183,7 @@ def _displace(world: World, take: Take) -> Iterator[Effect]:
     for other in world.pending(take.job.deck):
         if other.state is State.ARMED:
             yield Revoke(other.play_id)
+            yield from stay(world, other)
             if other is not take:
                 other.state = State.DROPPED
                 yield said(other, 1.0, "another take took its place")
@@ -199,25 +200,6 @@ def _publish(take: Take, first: int, last: int) -> Publish:
 
 def _play(take: Take, t1: int) -> Play:
     return Play(take.job.deck, SLOTS[take.slot], t1, take.fade, take.play_id, take.job.id)
-
-
-def _arrive(world: World, take: Take) -> Iterator[Effect]:
-    """The target deck plays on from where the transition leaves it, on the sample; the source deck's file rests."""
-    source, target = world.deck(take.job.deck), take.target
-    assert take.entry is not None  # called by enter
-    yield Play(target, "silence", take.entry, take.fade, world.play_id())
-    if take.target_phrase is not None:
-        phrase = world.takes[take.target_phrase]
-        world.deck(target).looping = True
-        yield Loop(target, join(phrase.pieces, 0, phrase.made), take.t0 - take.target_position)
-        yield Play(target, "loop", take.exit, take.fade, world.play_id(), curve="linear")
-    else:
-        rolls = max(take.entry + take.fade, take.exit - round(ROLLING_S * world.rate))
-        yield Transport(target, rolls, take.target_position + (rolls - take.t0), True, take.target_track, exact=True)
-        yield Play(target, "dry", take.exit, take.fade, world.play_id(), curve="linear")
-    if source.file is not None and source.file.playing:
-        end = take.exit + take.fade
-        yield Transport(source.number, end, source.file.position(end), False, source.file.path)
 
 
 def _silent_id(world: World) -> int:
@@ -261,7 +243,7 @@ def enter_loop(world: World, take: Take, t1: int) -> Iterator[Effect]:
 def started(world: World, take: Take, frame: int) -> Iterator[Effect]:
     """The callback has entered a take at `frame`."""
     deck: Deck = world.deck(take.job.deck)
-    world.leave(deck.number, frame)
+    yield from leave(world, deck.number, frame)
     take.state = State.PLAYING
     take.heard_at = frame
     if take.rung in world.misses:

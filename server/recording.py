@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from segue.server import verbs
+from segue.server.arriving import leave
 from segue.server.commands import SPECS, CommandError
 from segue.server.effects import Capture, Effect, Loop, Play
 from segue.server.fallback import WRAP_S, closed
@@ -138,7 +139,7 @@ def _taken_back(world: World, asked: Asked, job: int) -> Iterator[Effect]:
     elif deck.playing is not None:  # there is nothing below the first loop
         deck.redo.append(deck.playing)
         deck.playing, deck.looping, deck.loop = None, False, None
-        world.leave(deck.number, asked.at)
+        yield from leave(world, deck.number, asked.at)
         yield Play(deck.number, "dry", asked.at, round(float(deck.values["xfade"] or 0.0) * world.rate), world.play_id())
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from segue.server import bridging, candidates, crossfading, settings, speculation, timing, verbs
 from segue.server.analysis import Analysis
+from segue.server.arriving import leave, stay
 from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
 from segue.server.endless import follow
@@ -79,11 +80,12 @@ class Session:
 
     def _panic(self, at: int) -> Iterator[Effect]:
         for take in self.world.pending():
+            yield from stay(self.world, take)
             yield from ended(take, State.CANCELLED, "panic")
         self.world.later.clear()
         yield Panic(at)
         for deck in self.world.decks:
-            self.world.leave(deck.number, at)
+            yield from leave(self.world, deck.number, at)
             deck.looping, deck.guarded, deck.loop = False, False, None
 
     # -- verbs that make a take

@@ -97,6 +97,8 @@ class Take:
     told_off: bool = False
     deadline: int | None = None  # the frame at which a transition that is not ready becomes a plain crossfade
     target_track: str = ""  # its file as it is played from then on
+    landing: tuple[int, ...] = ()  # what was ordered for its end, to be taken back where that is not reached
+    leaves: File | None = None  # the source deck's file as it played before it was told to rest then
     target_phrase: int | None = None  # the captured take that stands for the future of a live target
     shift: int = 0  # frames that a prepared take was moved by
     asked_at: int = 0  # when the verb arrived
@@ -329,12 +331,6 @@ class World:
         """Takes that neither play nor are over, oldest first."""
         over = OVER | {State.PLAYING}
         return [t for t in self.takes.values() if t.state not in over and deck in (None, t.job.deck)]
-
-    def leave(self, deck: int, frame: int) -> None:
-        """What plays on a deck ends at `frame` at the latest."""
-        for take in self.takes.values():
-            if take.job.deck == deck and take.state is State.PLAYING:
-                take.exit, take.exit_beat, take.again = min(take.exit, frame), None, None
 
     def remember(self, take: Take) -> None:
         """Keeps a take, forgetting the oldest that is over, or else the oldest that is only kept ready."""

@@ -80,6 +80,31 @@ def test_a_transition_arrives_in_the_other_file_on_the_sample(stage: Stage, tmp_
     assert [args[3] for args in said(stage, "/segue/job")][-1] == "done"
 
 
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_a_transition_that_is_left_does_not_arrive(stage: Stage, tmp_path: Path, how: str) -> None:
+    """Stopped half-way, or cancelled before it begins: the first file plays on for good, the second deck rests."""
+    first, a = track(tmp_path, "a.wav", 30.0, 1)
+    second, _ = track(tmp_path, "b.wav", 30.0, 2)
+    stage.send("/segue/deck/1/load", first, "gain", 0.0)
+    stage.send("/segue/deck/2/load", second, "gain", 0.0)
+    stage.play(None, RATE // 2)
+    stage.send("/segue/deck/1/play")
+    stage.play(None, 4 * RATE)
+    stage.send("/segue/deck/1/transition", "to", 2, "at", 5.0, "sec", 4.0)
+    if how == "cancel":
+        while "armed" not in [args[3] for args in said(stage, "/segue/job")]:
+            stage.play(None, 256)
+    else:
+        stage.play(None, 3 * RATE)
+        assert said(stage, "/segue/deck/1/state")[-1] != ("dry",)
+    stage.send(f"/segue/deck/1/{how}")
+    stage.play(None, RATE)
+    out = stage.play(None, 6 * RATE)
+    offset = int(np.correlate(a[0], out[0, : RATE // 2], "valid").argmax())
+    np.testing.assert_array_equal(out, a[:, offset : offset + 6 * RATE])
+    assert said(stage, "/segue/deck/1/state")[-1] == ("dry",)
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder"])
 def test_a_bad_file_is_one_sentence_and_the_deck_lives(stage: Stage, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.wav"

@@ -23,7 +23,7 @@ from segue.engine.models.unet1d import UnetSpec
 from segue.engine.models.vae import CodecSpec
 from segue.engine.paper import noised
 from segue.train import codec as codec_stage
-from segue.train import distill, few_steps, finetune, gpu, pieces
+from segue.train import distill, few_steps, finetune, gpu, overfit, pieces
 from segue.train.clips import Library
 from segue.train.data import RATE, prepare, read_index
 from segue.train.diffusion import Recipe, Run, read_recipe, train_diffusion
@@ -89,6 +89,8 @@ def test_every_recipe_that_ships_is_read_by_its_stage() -> None:
     for path in sorted(RUNS.glob("*.yaml")):
         if "distill" in path.stem:
             distill.read_recipe(path)
+        elif "overfit" in path.stem:
+            overfit.read_recipe(path)
         elif "finetune" in path.stem:
             finetune.read_recipe(path)
         elif "codec" in path.stem or "noise" in path.stem:
