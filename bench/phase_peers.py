@@ -120,9 +120,11 @@ class Master:
                 return
             self._first = float(now + frames // 2)
             self._out.write_midi_event(0, b"\xfa")
+        place = 0  # in the buffer, where events stand in order, also where jitter is wider than a tick is long
         while (frame := self._first + self._next[0]) < now + frames:
             self.late += frame < now
-            self._out.write_midi_event(max(0, int(frame) - now), b"\xf8")
+            place = max(place, int(frame) - now)
+            self._out.write_midi_event(place, b"\xf8")
             self._next = next(self._ticks)
 
     def truth(self) -> dict[str, Any]:
