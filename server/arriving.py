@@ -17,6 +17,7 @@ def arrive(world: World, take: Take) -> Iterator[Effect]:
     assert take.entry is not None  # called by enter
     take.landing = (world.play_id(), world.play_id(), world.play_id(), world.play_id())
     still, heard, rolling, resting = take.landing
+    take.before = (source.file, world.deck(target).file)
     yield Play(target, "silence", take.entry, take.fade, still)
     if take.target_phrase is not None:
         phrase = world.takes[take.target_phrase]
@@ -27,12 +28,15 @@ def arrive(world: World, take: Take) -> Iterator[Effect]:
         yield _roll(world, take, True, rolling)
         yield Play(target, "dry", take.exit, take.fade, heard, curve="linear")
     if source.file is not None and source.file.playing:
-        end, take.leaves = take.exit + take.fade, source.file
+        end = take.exit + take.fade
         yield Transport(source.number, end, source.file.position(end), False, source.file.path, id=resting)
 
 
-def stay(world: World, take: Take) -> Iterator[Effect]:
-    """A transition that is left, or never begun, does not arrive: the target rests, the source deck's file plays on."""
+def stay(world: World, take: Take, frame: int | None = None) -> Iterator[Effect]:
+    """A transition that is left at a frame, or never begun, does not arrive: the target rests, the source deck's file plays on.
+
+    What was ordered is taken back, not ordered otherwise: another transition may have orders of its own for those frames.
+    """
     if not take.landing:
         return
     for number in take.landing:
@@ -40,11 +44,13 @@ def stay(world: World, take: Take) -> Iterator[Effect]:
     take.landing = ()
     if take.target_phrase is not None:
         world.deck(take.target).looping = False
-    else:
-        yield _roll(world, take, False)
-    source = world.deck(take.job.deck)
-    if take.leaves is not None and source.file is not None and source.file.path == take.leaves.path:
-        source.file = take.leaves
+    rolls = _roll(world, take, False)
+    for deck, file in zip((take.job.deck, take.target), take.before, strict=True):
+        held = world.deck(deck)
+        if held.file is not None and file is not None:
+            held.file = file
+    if frame is not None and take.target_phrase is None and frame >= rolls.frame:  # it moves already, unheard
+        yield rolls
 
 
 def leave(world: World, deck: int, frame: int) -> Iterator[Effect]:
@@ -52,7 +58,7 @@ def leave(world: World, deck: int, frame: int) -> Iterator[Effect]:
     for take in list(world.takes.values()):
         if take.job.deck == deck and take.state is State.PLAYING:
             if frame < take.exit:
-                yield from stay(world, take)
+                yield from stay(world, take, frame)
             take.exit, take.exit_beat, take.again = min(take.exit, frame), None, None
 
 

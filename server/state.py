@@ -98,7 +98,7 @@ class Take:
     deadline: int | None = None  # the frame at which a transition that is not ready becomes a plain crossfade
     target_track: str = ""  # its file as it is played from then on
     landing: tuple[int, ...] = ()  # what was ordered for its end, to be taken back where that is not reached
-    leaves: File | None = None  # the source deck's file as it played before it was told to rest then
+    before: tuple[File | None, File | None] = (None, None)  # the source's and the target's file, as they were until then
     target_phrase: int | None = None  # the captured take that stands for the future of a live target
     shift: int = 0  # frames that a prepared take was moved by
     asked_at: int = 0  # when the verb arrived

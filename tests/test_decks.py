@@ -105,6 +105,25 @@ def test_a_transition_that_is_left_does_not_arrive(stage: Stage, tmp_path: Path,
     assert said(stage, "/segue/deck/1/state")[-1] == ("dry",)
 
 
+def test_a_transition_in_the_place_of_another_arrives(stage: Stage, tmp_path: Path) -> None:
+    """The first was to end after the second does: nothing of it is left to silence the second deck then."""
+    first, _ = track(tmp_path, "a.wav", 30.0, 1)
+    second, b = track(tmp_path, "b.wav", 30.0, 2)
+    stage.send("/segue/deck/1/load", first, "gain", 0.0)
+    stage.send("/segue/deck/2/load", second, "gain", 0.0)
+    stage.play(None, RATE // 2)
+    stage.send("/segue/deck/1/play")
+    stage.play(None, 4 * RATE)
+    stage.send("/segue/deck/1/transition", "to", 2, "at", 5.0, "sec", 4.0)
+    while "armed" not in [args[3] for args in said(stage, "/segue/job")]:
+        stage.play(None, 256)
+    stage.send("/segue/deck/1/transition", "to", 2, "at", 9.0, "sec", 1.0)
+    stage.play(None, 3 * RATE)
+    out = stage.play(None, 5 * RATE)
+    offset = int(np.correlate(b[0], out[0, : RATE // 2], "valid").argmax())
+    np.testing.assert_array_equal(out, b[:, offset : offset + 5 * RATE])
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder"])
 def test_a_bad_file_is_one_sentence_and_the_deck_lives(stage: Stage, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.wav"
