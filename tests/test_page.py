@@ -90,7 +90,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     song = str(tmp_path_factory.mktemp("song") / "song.wav")
-    noise = 0.2 * np.random.default_rng(1).standard_normal((RATE * 60, 2), np.float32)
+    noise = 0.2 * np.random.default_rng(1).standard_normal((RATE * 300, 2), np.float32)
     soundfile.write(song, noise, RATE)
     engine = json.dumps([sys.executable, str(Path(__file__).with_name("fake_engine.py")), "0.3"])
     with pytest.MonkeyPatch.context() as patch, browser() as page:
