@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from segue.engine.shapes import constant_power
+from segue.engine.seam import spliced
 
 Audio = NDArray[np.float32]
 Values = NDArray[np.floating]
@@ -277,12 +277,3 @@ def _stretch(audio: Audio, start: int, size: int) -> Audio:
     if last > first:
         out[:, first - start : last - start] = audio[:, first:last]
     return out
-
-
-def spliced(old: Audio, new: Audio) -> Audio:
-    """One into the other at constant power, or evenly, as far as they are alike."""
-    f_out, f_in = constant_power(old.shape[1])
-    energy = float(np.sqrt(np.square(old).sum(dtype=np.float64) * np.square(new).sum(dtype=np.float64)))
-    alike = max(0.0, float((old * new).sum(dtype=np.float64))) / energy if energy > LEAST else 0.0
-    mixed: Audio = ((f_out * old + f_in * new) / np.sqrt(1 + 2 * min(alike, 1.0) * f_out * f_in)).astype(np.float32)
-    return mixed

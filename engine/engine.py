@@ -48,6 +48,7 @@ class _Run:
     task: Task
     line: Line
     start: float
+    memory: Heard | None
     style: Tensor | None
     on_step: OnStep | None
     cancelled: Callable[[], bool] | None
@@ -113,11 +114,11 @@ class Engine:
                 task = self._checked(request)
                 parts = parts_of(request, task, self.sample_rate)
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
+                memory = self._memory(request) if self._envelopes else None
                 if self._envelopes:
-                    memory = self._memory(request)
                     line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, memory)
                 start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
-                run = _Run(request, task, line, start, self._style(request), on_step, cancelled)
+                run = _Run(request, task, line, start, memory, self._style(request), on_step, cancelled)
             except EngineError:
                 raise
             except ValueError as error:
@@ -147,7 +148,7 @@ class Engine:
     def _windows(self, run: _Run, parts: Parts) -> Iterator[Piece]:
         line, request = run.line, run.request
         latents, name = line.x_bar.clone(), digest(request)
-        memory = request.audio("memory") if line.texture is not None else None
+        memory = run.memory.audio if run.memory is not None and line.texture is not None else None
         sounding = Sounding(self.model.codec, line, parts, self._context, request.match_level, memory)
         for made, last in self._made(run, latents):
             start = sounding.done

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segue.engine.collage import FADE, Collage, Heard, coming_to, going_on, spliced
+from segue.engine.collage import FADE, Collage, Heard, coming_to, going_on
 from segue.engine.compose import Audio, Line, Parts
+from segue.engine.seam import spliced
 
 
 def grounded(line: Line, parts: Parts, channels: int, hop: int, rate: int, seed: int, memory: Heard | None = None) -> Line:

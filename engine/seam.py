@@ -36,20 +36,22 @@ def _predicted(past: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return np.clip(out, -peak, peak)
 
 
-def joined(before: NDArray[np.float32], new: NDArray[np.float32], fade: int) -> NDArray[np.float32]:
-    """`new` `[channels, n]` with its first `fade` samples faded in over what `before` would have gone on with.
+def spliced(old: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One stretch `[channels, n]` into another, holding the power: at constant power where unlike, evenly where alike."""
+    energy = float(np.sqrt(np.square(old).sum(dtype=np.float64) * np.square(new).sum(dtype=np.float64)))
+    alike = max(0.0, float((old * new).sum(dtype=np.float64))) / energy if energy > 0 else 0.0
+    f_out, f_in = constant_power(old.shape[-1])
+    mixed: NDArray[np.float32] = (f_out * old + f_in * new) / np.sqrt(1 + 2 * min(alike, 1.0) * f_out * f_in)
+    return mixed
 
-    The fade keeps the power: constant power where both are unlike, as a linear one where they are alike.
-    """
+
+def joined(before: NDArray[np.float32], new: NDArray[np.float32], fade: int) -> NDArray[np.float32]:
+    """`new` `[channels, n]` with its first `fade` samples spliced in over what `before` would have gone on with."""
     fade = min(fade, new.shape[-1])
     if fade < 1 or before.shape[-1] < 1:
         return new
-    old, head = carried_on(before, fade), new[:, :fade]
-    energy = float(np.sqrt(np.square(old).sum(dtype=np.float64) * np.square(head).sum(dtype=np.float64)))
-    alike = max(0.0, float((old * head).sum(dtype=np.float64))) / energy if energy > 0 else 0.0
-    f_out, f_in = constant_power(fade)
     out = new.copy()
-    out[:, :fade] = (f_out * old + f_in * head) / np.sqrt(1 + 2 * min(alike, 1.0) * f_out * f_in)
+    out[:, :fade] = spliced(carried_on(before, fade), new[:, :fade])
     return out
 
 

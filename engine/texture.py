@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from segue.engine.models.vae import band_matrix, istft, mid_side, stft
+from segue.engine.models.spectrum import band_matrix, istft, mid_side, stft
 
 Audio = NDArray[np.float32]
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from segue.engine.models.vae import CodecSpec, LiveCodec, band_matrix, build, istft, mid_side, stft
+from segue.engine.models.spectrum import band_matrix, istft, mid_side, stft
+from segue.engine.models.vae import CodecSpec, LiveCodec, build
 from segue.engine.protocols import Codec
 
 TOLERANCE = 1e-4

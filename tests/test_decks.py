@@ -30,6 +30,17 @@ def track(folder: Path, name: str, seconds: float, seed: int) -> tuple[str, NDAr
     return str(path), audio
 
 
+def two_files(stage: Stage, folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A file on each of two decks, and what is in them; the first has played for 4 s."""
+    (first, a), (second, b) = track(folder, "a.wav", 30.0, 1), track(folder, "b.wav", 30.0, 2)
+    stage.send("/segue/deck/1/load", first, "gain", 0.0)
+    stage.send("/segue/deck/2/load", second, "gain", 0.0)
+    stage.play(None, RATE // 2)
+    stage.send("/segue/deck/1/play")
+    stage.play(None, 4 * RATE)
+    return a, b
+
+
 def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
     return [args for sent, args in stage.sent if sent == address]
 
@@ -51,13 +62,7 @@ def test_a_file_plays_from_its_first_sample_one_block_after_the_message(stage: S
 
 
 def test_a_transition_arrives_in_the_other_file_on_the_sample(stage: Stage, tmp_path: Path) -> None:
-    first, a = track(tmp_path, "a.wav", 30.0, 1)
-    second, b = track(tmp_path, "b.wav", 30.0, 2)
-    stage.send("/segue/deck/1/load", first, "gain", 0.0)
-    stage.send("/segue/deck/2/load", second, "gain", 0.0)
-    stage.play(None, RATE // 2)
-    stage.send("/segue/deck/1/play")
-    stage.play(None, 4 * RATE)
+    a, b = two_files(stage, tmp_path)
     stage.send("/segue/deck/1/transition", "to", 2, "at", 5.0, "sec", 2.0)
     before = stage.frame
     out = stage.play(None, 8 * RATE)
@@ -83,13 +88,7 @@ def test_a_transition_arrives_in_the_other_file_on_the_sample(stage: Stage, tmp_
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 def test_a_transition_that_is_left_does_not_arrive(stage: Stage, tmp_path: Path, how: str) -> None:
     """Stopped half-way, or cancelled before it begins: the first file plays on for good, the second deck rests."""
-    first, a = track(tmp_path, "a.wav", 30.0, 1)
-    second, _ = track(tmp_path, "b.wav", 30.0, 2)
-    stage.send("/segue/deck/1/load", first, "gain", 0.0)
-    stage.send("/segue/deck/2/load", second, "gain", 0.0)
-    stage.play(None, RATE // 2)
-    stage.send("/segue/deck/1/play")
-    stage.play(None, 4 * RATE)
+    a, _ = two_files(stage, tmp_path)
     stage.send("/segue/deck/1/transition", "to", 2, "at", 5.0, "sec", 4.0)
     if how == "cancel":
         while "armed" not in [args[3] for args in said(stage, "/segue/job")]:
@@ -107,13 +106,7 @@ def test_a_transition_that_is_left_does_not_arrive(stage: Stage, tmp_path: Path,
 
 def test_a_transition_in_the_place_of_another_arrives(stage: Stage, tmp_path: Path) -> None:
     """The first was to end after the second does: nothing of it is left to silence the second deck then."""
-    first, _ = track(tmp_path, "a.wav", 30.0, 1)
-    second, b = track(tmp_path, "b.wav", 30.0, 2)
-    stage.send("/segue/deck/1/load", first, "gain", 0.0)
-    stage.send("/segue/deck/2/load", second, "gain", 0.0)
-    stage.play(None, RATE // 2)
-    stage.send("/segue/deck/1/play")
-    stage.play(None, 4 * RATE)
+    _, b = two_files(stage, tmp_path)
     stage.send("/segue/deck/1/transition", "to", 2, "at", 5.0, "sec", 4.0)
     while "armed" not in [args[3] for args in said(stage, "/segue/job")]:
         stage.play(None, 256)

@@ -17,7 +17,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from segue.engine import noise
 from segue.engine.models.spec import Model
-from segue.engine.models.vae import Fourier, LiveCodec
+from segue.engine.models.spectrum import Fourier
+from segue.engine.models.vae import LiveCodec
 
 M = TypeVar("M", bound=nn.Module)
 Function = Callable[..., Any]

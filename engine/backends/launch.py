@@ -2,7 +2,9 @@
 
 Tasks that measure latent frames (generate, continuation, infill, regenerate, renoise, transition, loop) differ in their tensors
 alone, so a batch may hold a different one in each item. The number of steps, the length and what is decoded are fixed; nothing
-inside waits for the host. Style and classes are measured by networks of their own, and run in the engine.
+inside waits for the host. Style and classes are measured by networks of their own, and run in the engine. So do collage and
+texture (`engine/ground.py`, `engine/texture.py`): a launch ends with what the decoder says, and of a codec that keeps envelopes
+the engine's takes sound otherwise.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Latent channels that hold phases are nearly white from frame to frame, and a small generator draws them without coherence,
 which sounds like wind. A phase only has to go on smoothly, so the prior of these channels is empirical: one of CANDIDATES
 goings-on, each a chain of short stretches of the context, every one of which begins where the context resembles what was
-just played. The noise decides which: x_0_hat is the likeliest candidate given x_t.
+just played. The noise decides which: x_0_hat is the likeliest candidate given x_t. The denoiser was trained beside such phases;
+they are heard where no real sound lies under a take (`engine/texture.py`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from segue.engine.measure import mel_matrix
 from segue.engine.models.blocks2d import folded, images
 from segue.engine.models.shaped import Shaped
-from segue.engine.models.vae import check_audio, check_latents, istft, stft
+from segue.engine.models.spectrum import istft, stft
+from segue.engine.models.vae import check_audio, check_latents
 
 SPREAD_DB, CENTRE_DB, FLOOR_DB = 20.0, -52.0, -100.0  # of music at -18 LUFS, a full-scale sine at 0; measured, see docs/LOG.md
 LEAST = 1e-9  # magnitude that is never divided by

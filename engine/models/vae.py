@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segue.engine.models.shaped import Shaped
+from segue.engine.models.spectrum import Fourier, band_matrix, istft, mid_side, stft
 
-SQRT_HALF = math.sqrt(0.5)
 GAIN_SLOPE = 4.0  # band levels are learned as this share of a natural logarithm
 NARROW_POSTERIOR = -5.0  # log-variance at the start of training
 # The spectrum of music at -18 LUFS, where training begins: natural logarithms and Hz; noise starts out inaudible.
@@ -64,83 +64,6 @@ class CodecSpec:
     def latent_hop(self) -> int:
         """Samples a latent frame."""
         return self.hop * self.stride
-
-
-@dataclass(frozen=True)
-class Fourier:
-    """The Fourier transform of real frames as two matrices, for graphs that are exported: few runtimes know its operator.
-
-    forward: `[size, 2 bins]`, cosines then negative sines. inverse: `[2 bins, size]`.
-    """
-
-    forward: Tensor
-    inverse: Tensor
-
-    @classmethod
-    def of(cls, size: int) -> Fourier:
-        """The matrices of frames of so many samples, an even number."""
-        bins = size // 2 + 1
-        # k n modulo the size keeps the angle small, and with it its rounding
-        turns = torch.arange(size)[:, None] * torch.arange(bins) % size
-        angle = turns.double() * (2 * math.pi / size)
-        forward = torch.cat((angle.cos(), -angle.sin()), dim=1)
-        twice = torch.full((bins,), 2.0, dtype=torch.float64)
-        twice[[0, -1]] = 1.0
-        return cls(forward.float(), (forward * torch.cat((twice, twice)) / size).T.contiguous().float())
-
-
-def stft(audio: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
-    """`[B, C, F * hop]` to `[B, C, F, 2, bins]` (real, imaginary); frame f is centred at (f + 1/2) hop."""
-    size = window.shape[0]
-    padded = F.pad(audio, ((size - hop) // 2, (size - hop) // 2))
-    if fourier is not None:
-        hops = padded.unflatten(-1, (-1, hop))
-        count, overlap = hops.shape[-2] - size // hop + 1, size // hop
-        frames = torch.cat([hops[..., j : j + count, :] for j in range(overlap)], dim=-1)
-        written: Tensor = ((frames * window) @ fourier.forward).unflatten(-1, (2, -1))
-        return written
-    spectrum = torch.fft.rfft(padded.unfold(-1, size, hop) * window)
-    return torch.view_as_real(spectrum).transpose(-1, -2).contiguous()
-
-
-def istft(spectrum: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
-    """`[B, C, F, 2, bins]` to `[B, C, F * hop]`: the inverse of `stft` for a periodic Hann window, edges fading.
-
-    Overlap-add as hop-wide slices: with r = size / hop, segment f of the output sums slice j of frame f - j. The
-    squared Hann window sums to 3 r / 8 for r >= 3.
-    """
-    size = window.shape[0]
-    overlap = size // hop
-    if fourier is not None:
-        frames = spectrum.flatten(-2) @ fourier.inverse
-    else:
-        frames = torch.fft.irfft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), n=size)
-    frames = frames * (window * (8 / (3 * overlap)))
-    slices = frames.unflatten(-1, (overlap, hop))
-    padded = sum(F.pad(slices[..., j, :], (0, 0, j, overlap - 1 - j)) for j in range(overlap))
-    assert isinstance(padded, Tensor)
-    edge = (size - hop) // 2
-    return padded.flatten(-2)[..., edge : padded.shape[-2] * hop - edge]
-
-
-def mid_side(audio: Tensor) -> Tensor:
-    """`[B, 2, ...]` left, right to mid, side; orthonormal, so its own inverse."""
-    left, right = audio[:, 0], audio[:, 1]
-    return torch.stack(((left + right) * SQRT_HALF, (left - right) * SQRT_HALF), dim=1)
-
-
-def band_matrix(bins: int, bands: int, rate: int) -> Tensor:
-    """`[bands, bins]` triangles with centres even in ERB rate, each column summing to 1 (Glasberg & Moore 1990)."""
-    top = rate / 2
-    scale = torch.linspace(0, 21.4 * math.log10(1 + 0.00437 * top), bands)
-    centres = (10 ** (scale / 21.4) - 1) / 0.00437
-    frequency = torch.linspace(0, top, bins)
-    upper = torch.searchsorted(centres, frequency.clamp(max=top * 0.999999), right=True).clamp(1, bands - 1)
-    share = ((frequency - centres[upper - 1]) / (centres[upper] - centres[upper - 1])).clamp(0, 1)
-    matrix = torch.zeros(bands, bins)
-    matrix[upper, torch.arange(bins)] = share
-    matrix[upper - 1, torch.arange(bins)] = 1 - share
-    return matrix
 
 
 def prior_tilt(spec: CodecSpec) -> Tensor:
