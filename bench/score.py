@@ -113,7 +113,7 @@ class Answers:
     """Everything that the server says, as it comes, on a thread of its own."""
 
     def __init__(self, client: Client, witness: Witness, tempo: Tempo) -> None:
-        self._client, self._witness, self._tempo = client, witness, tempo
+        self._client, self.witness, self._tempo = client, witness, tempo
         self._news, self._over = threading.Condition(), threading.Event()
         self.jobs: dict[int, str] = {}
         self.failed: Counter[str] = Counter()
@@ -147,7 +147,7 @@ class Answers:
         elif address == "/segue/engine":
             self.engine[args[0]] += 1
         elif address == "/segue/beat":
-            self._witness.hear(event, self._tempo.link_since)
+            self.witness.hear(event, self._tempo.link_since)
 
     def until(self, true: Any, seconds: float = ANSWER_S) -> bool:
         """Whether something becomes true in time."""
@@ -214,6 +214,8 @@ def play(client: Client, answers: Answers, part: Part, seconds: float, server: A
         if time.monotonic() >= until or server.poll() is not None:
             break
         refused, said = answers.failed.copy(), answers.said[act.address]
+        if not act.bad:
+            answers.witness.move(act.address, act.args)
         client.send(act.address, *act.args)
         client.send("/segue/sync", number)
         sent += 1

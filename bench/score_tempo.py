@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ SCENE_S = 20.0
 RAMP_S = 0.1  # between two tempi of a ramp
 BAD_TEMPI = (0.0, float("nan"), 10_000.0, -5.0, float("inf"))
 SETTLED_S = 4.0  # after the source was taken, or a step of the tempo, the beat is not judged
+MOVED_S = 0.5  # after the performer moved the beat: what was told before is not judged
 STEP_BPM = 3.0
+EXACT_US, TRIES = 50, 10  # two clocks are compared within so long, tried so often
 FAR_MS = 3.0
 SHOWN = 20
 
@@ -167,7 +170,11 @@ class Tempo(threading.Thread):
 
 
 class Witness:
-    """A Link peer of its own, which leads nobody: how far the server's beats lie from the session's, ms."""
+    """A Link peer of its own, which leads nobody: how far the server's beats lie from the session's, ms.
+
+    A performer who nudges the beat, or says where a bar begins, wants it elsewhere than the session has it, until a source is
+    taken again: a nudge counts as what it is, and from a downbeat on the beats are judged by the first of them.
+    """
 
     def __init__(self) -> None:
         import link
@@ -175,12 +182,24 @@ class Witness:
         self._peer: Any = link.Link(120.0)
         self._peer.enabled = True
         self._bpm, self._stepped = 120.0, 0.0
+        self._since: float | None = None
+        self._moves: SimpleQueue[tuple[float, float | None]] = SimpleQueue()
+        self._shift, self._unknown, self._moved = 0.0, False, 0.0
+        self.moves = 0
         self.errors: list[tuple[float, float]] = []  # when, ms
 
+    def move(self, address: str, args: tuple[Any, ...]) -> None:
+        """A command of the performer's, before it is sent. Any thread."""
+        if address in ("/segue/nudge", "/segue/downbeat"):
+            self._moves.put((time.time(), float(args[0]) if args else None))
+
     def hear(self, event: Event, since: float | None) -> None:
-        """A beat of the server's, tagged with its time; since: when Link was taken for the source."""
+        """A beat of the server's, tagged with its time; since: when Link was taken for the source. One thread."""
         if event.time is None:
             return
+        if since != self._since:
+            self._since, self._shift, self._unknown = since, 0.0, False
+        self._take_moves()
         state, now = self._peer.captureAppSessionState(), time.time()
         bpm = float(state.tempo())
         if abs(bpm - self._bpm) > STEP_BPM:
@@ -188,23 +207,48 @@ class Witness:
         self._bpm = bpm
         if since is None or now - max(since, self._stepped) < SETTLED_S or not self._peer.numPeers():
             return
-        micros = self._peer.clock().micros() + round((event.time - now) * 1e6)
-        beat = float(state.beatAtTime(micros, 4.0))
-        self.errors.append((now, 6e4 / bpm * (beat - round(beat))))
+        if event.time - self._moved < MOVED_S:
+            return
+        error = float(state.beatAtTime(self._micros(event.time), 4.0)) - self._shift
+        error -= round(error)
+        if self._unknown:
+            self._shift, self._unknown = self._shift + error, False
+            return
+        self.errors.append((now, 6e4 / bpm * error))
+
+    def _take_moves(self) -> None:
+        while not self._moves.empty():
+            at, beats = self._moves.get()
+            if self._since is not None and at > self._since:
+                self._moved, self.moves = at, self.moves + 1
+                self._shift, self._unknown = self._shift + (beats or 0.0), self._unknown or beats is None
+
+    def _micros(self, at: float) -> int:
+        """Link's time of a unix time; whoever is held up between the two clocks looks again."""
+        for _ in range(TRIES):
+            before, now = self._peer.clock().micros(), time.time()
+            after = self._peer.clock().micros()
+            if after - before <= EXACT_US:
+                break
+        return (before + after) // 2 + round((at - now) * 1e6)
 
     def close(self) -> None:
         """Leaves."""
         self._peer.enabled = False
 
     def report(self) -> dict[str, Any]:
-        """Median, 95 %, most, and the median's change from the first third to the last, ms; where it was far off, s."""
+        """Median, 95 %, most, and the median's change from the first third to the last, ms; where it was far off, s.
+
+        moves: how often the performer moved the beat while Link was the source.
+        """
         if not self.errors:
-            return {"beats": 0}
+            return {"beats": 0, "moves": self.moves}
         size, ms = np.abs([e for _, e in self.errors]), np.array([e for _, e in self.errors])
         third = max(1, len(ms) // 3)
         far = [round(at - self.errors[0][0], 1) for at, error in self.errors if abs(error) > FAR_MS]
         return {
             "beats": len(ms),
+            "moves": self.moves,
             "median_ms": round(float(np.median(size)), 3),
             "p95_ms": round(float(np.quantile(size, 0.95)), 3),
             "max_ms": round(float(size.max()), 3),

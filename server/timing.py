@@ -14,7 +14,7 @@ from segue.server.commands import CommandError, Spec, Value
 from segue.server.effects import Effect, Emit, Source, Start, Tempo
 from segue.server.state import Moment, World
 from segue.server.sync.line import Line, Phase, Playing, SourceState, Sync
-from segue.server.tempo import FASTEST, SLOWEST, Taps
+from segue.server.tempo import FASTEST, SLOWEST, Grid, Taps
 
 EXACT_S = 20e-6  # a phase error below this is left alone
 SOON_S = 0.02  # smaller corrections follow one another at this distance at least
@@ -41,7 +41,7 @@ def set_value(world: World, name: str, value: Value, at: int) -> Iterator[Effect
     if name == "tempo":
         yield from _set_tempo(world, float(value or 120.0), at, "tempo")
     elif name == "meter":
-        world.grid = world.grid.with_meter(int(value or 4), at)
+        _move(world, world.grid.with_meter(int(value or 4), at), at)
     elif name == "source":
         yield from _use(world, str(value))
     else:
@@ -53,13 +53,18 @@ def act(world: World, spec: Spec, bound: Mapping[str, Value], at: int) -> Iterat
     if spec.name == "tap":
         yield from _tap(world, at)
         return
-    before = world.grid
     if spec.name == "downbeat":
-        world.grid, world.taps = before.with_downbeat(at), Taps()
+        world.taps = Taps()
+        _move(world, world.grid.with_downbeat(at), at)
     else:
-        world.grid = before.nudged(float(bound["beats"] or 0.0))
-    if world.sync.offset is not None:  # the source's beats stay where the performer has put them
-        world.sync.offset += world.grid.beat_at(at) - before.beat_at(at)
+        _move(world, world.grid.nudged(float(bound["beats"] or 0.0)), at)
+
+
+def _move(world: World, grid: Grid, at: int) -> None:
+    """Takes another count of the beats, with the source's: they stay where the performer has put them."""
+    if world.sync.offset is not None:
+        world.sync.offset += grid.beat_at(at) - world.grid.beat_at(at)
+    world.grid = grid
 
 
 def _set_tempo(world: World, bpm: float, at: int, what: str) -> Iterator[Effect]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from segue.bench import score
+from segue.bench import score, score_tempo
 from segue.bench.score_ear import AROUND, GAP_S, Heard, gaps, longest_run, powers
 from segue.bench.score_part import Part
 from segue.bench.slow_engine import Slower
+from segue.clients.python import Event
 from segue.server.commands import CommandError, Kind, addresses, bind
 from segue.server.jobs import Finished, Job, Piece, Running, WorkerEvent
+from segue.server.sync.link import LinkPeer
 
 RATE = 44_100
 WINDOW = round(GAP_S * RATE)
@@ -88,6 +92,44 @@ def test_every_bar_that_is_missed_is_named() -> None:
     assert score.failures(good | {"counters": {"underruns": 1}, "gaps": 2}) == ["underruns", "gaps"]
     assert score.failures(good | {"longest_silence_s": 0.5}) == ["longest_silence_s"]
     assert score.failures(good | {"tempo": {"failed": "ImportError: no link"}}) == ["scenes"]
+
+
+def test_the_witness_tells_a_beat_that_the_performer_moved_from_one_that_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("link", reason="LinkPython-extern is not installed: pip install 'segue[link]'")
+    monkeypatch.setattr(score_tempo, "SETTLED_S", 0.0)
+    witness, ours = score_tempo.Witness(), LinkPeer(120.0, 0.0, time.time(), 4)
+    since = time.time()
+
+    def hears(later: float) -> list[float]:
+        """What is noted of four beats, each so many beats later than the session's."""
+        known = len(witness.errors)
+        now = ours.read()
+        for beat in range(math.ceil(now.beat) + 3, math.ceil(now.beat) + 7):
+            at = now.time + (beat + later - now.beat) * 60.0 / now.bpm
+            witness.hear(Event("/segue/beat", (1, 1), at), since)
+        return [error for _, error in witness.errors[known:]]
+
+    try:
+        until = time.monotonic() + 15.0
+        while not ours.read().peers or not hears(0.0):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        time.sleep(0.5)  # both are in one session
+        beat = 60.0 / ours.read().bpm
+        assert np.abs(hears(0.0)).max() < score_tempo.FAR_MS
+        np.testing.assert_allclose(hears(0.1), [100.0 * beat] * 4, atol=score_tempo.FAR_MS)
+        witness.move("/segue/nudge", (0.1,))
+        assert np.abs(hears(0.1)).max() < score_tempo.FAR_MS
+        assert np.abs(hears(0.0)).max() > 10.0
+        witness.move("/segue/downbeat", ())
+        assert len(hears(0.37)) == 3
+        assert np.abs(hears(0.37)).max() < score_tempo.FAR_MS
+        assert witness.moves == 2
+        since = time.time()  # taken again: the session's own beats count
+        assert np.abs(hears(0.0)).max() < score_tempo.FAR_MS
+    finally:
+        ours.close()
+        witness.close()
 
 
 @pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is not installed: apt-get install jackd2")

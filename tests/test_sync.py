@@ -240,6 +240,20 @@ def test_a_performer_who_moves_the_beat_keeps_it_moved(house: House) -> None:
     assert (house.world.grid.beat_at(at) + 1e-4) % 4.0 < 2e-4
 
 
+def test_another_meter_leaves_the_source_s_beats_where_they_are(house: House) -> None:
+    house.source.say = steady(120.0)
+    house.stage.send("/segue/sync/source", "link")
+    house.play(4.3)  # in the third bar of four, the fourth of three
+    house.stage.send("/segue/meter", 3)
+    asked = len(house.beats)
+    house.play(3.0)
+    steps = np.diff([beat for _, beat in house.beats[asked + 1 :]]) / BLOCK * 60.0 * RATE
+    np.testing.assert_allclose(steps, 120.0, atol=1e-6)
+    beat = house.world.grid.beat_at(house.stage.frame) - house.stage.frame / RATE * 2.0
+    assert beat == pytest.approx(round(beat), abs=1e-4)
+    assert round(beat + 8.0) % 3 == 0  # the bar that was under way began at the source's beat 8
+
+
 def test_only_ours_and_links_tempo_can_be_set(house: House) -> None:
     house.stage.send("/segue/sync/source", "midi")
     house.stage.send("/segue/tempo", 99.0)
