@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from segue.server.audio.segment import Segment, SharedMemoryError
+from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.segment import Segment
 from segue.server.audio.values import Command, Policy, Source, StreamState
 
 RATE = 44_100

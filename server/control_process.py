@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 
 from segue.server.analysing import Processes
+from segue.server.audio.memory import SharedMemoryError
 from segue.server.audio.priority import ahead_of_the_model
-from segue.server.audio.segment import Segment, SharedMemoryError
+from segue.server.audio.segment import Segment
 from segue.server.clock import SampleClock
 from segue.server.commands import ROOT, SPECS, Command, Kind, Value
 from segue.server.conductor import Conductor, Delays

@@ -20,7 +20,8 @@ from scipy.signal import fftconvolve, max_len_seq
 from segue.server.audio import device
 from segue.server.audio.device import Plan
 from segue.server.audio.process import Keeper
-from segue.server.audio.segment import Audio, Segment
+from segue.server.audio.rings import Audio
+from segue.server.audio.segment import Segment
 from segue.server.audio.values import Bus, Command, Policy, Ring, Source
 from segue.server.config import Config
 from segue.server.latency import LONGEST_S, Latency

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.server import seen
-from segue.server.audio.segment import NotHeard, Segment, Torn
-from segue.server.audio.values import Ring
+from segue.server.audio.segment import Segment
+from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.commands import ROOT
 from segue.server.events import METER_RATE, Audience, Events
 from segue.server.jobs import Audio

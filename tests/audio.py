@@ -13,7 +13,9 @@ import pytest
 
 from segue.server.audio import layout
 from segue.server.audio.core import Core, make_core
-from segue.server.audio.segment import Audio, Geometry, Segment
+from segue.server.audio.layout import Geometry
+from segue.server.audio.rings import Audio
+from segue.server.audio.segment import Segment
 
 SMALL: dict[str, Any] = {"rate": 8000, "ring": 4000, "slot": 4000, "loop": 1000, "feed": 4000, "block": 64}
 NUMBERS = itertools.count()

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from audio import CORES, SMALL, drive, noise, stream
 
-from segue.server.audio.segment import Ring
-from segue.server.audio.values import NOW, Bus, Command, Curve, Op, Policy, Source, Status, Tape
+from segue.server.audio.values import NOW, Bus, Command, Curve, Op, Policy, Ring, Source, Status, Tape
 
 pytestmark = pytest.mark.parametrize("compiled", CORES)
 A, B = 0, 1  # slots

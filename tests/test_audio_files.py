@@ -13,9 +13,10 @@ from segue.server.audio.core import Core, make_core
 from segue.server.audio.feeder import Feeder
 from segue.server.audio.file import run_offline
 from segue.server.audio.files import FileError, FileReader
-from segue.server.audio.segment import Geometry, NotHeard, Segment
+from segue.server.audio.layout import Geometry
+from segue.server.audio.segment import Segment
 from segue.server.audio.track import read_region
-from segue.server.audio.values import Command, FileState, Tape
+from segue.server.audio.values import Command, FileState, NotHeard, Tape
 
 RATE = 44_100
 SETTLED = 1e-5  # a resampler entered elsewhere differs by less: its filter is longer than the pre-roll by nothing audible

@@ -19,8 +19,10 @@ from audio import NO_CORE, fresh_name
 
 from segue.server.audio import device
 from segue.server.audio.device import Device, DeviceError
-from segue.server.audio.segment import Audio, Ring, Segment, SharedMemoryError
-from segue.server.audio.values import Command, Source, StreamState
+from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.rings import Audio
+from segue.server.audio.segment import Segment
+from segue.server.audio.values import Command, Ring, Source, StreamState
 from segue.server.audio.wiring import wired
 
 PERIOD, RATE = 128, 44_100

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from audio import CORES, NO_CORE, SMALL, drive, fresh_name, noise, stream
 
-from segue.server.audio.segment import Geometry, NotHeard, Ring, Segment, SharedMemoryError, TooNear, Torn
-from segue.server.audio.values import Command, Policy, Source
+from segue.server.audio.layout import Geometry
+from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.segment import Segment
+from segue.server.audio.values import Command, NotHeard, Policy, Ring, Source, TooNear, Torn
 
 
 def test_reading_what_was_not_heard_or_is_gone() -> None:

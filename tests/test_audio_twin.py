@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from segue.server.audio import layout
 from segue.server.audio.core import Core
-from segue.server.audio.segment import Segment, TooNear, ring_write
-from segue.server.audio.values import Bus, Command, Curve, Op, Policy, Source, Tape
+from segue.server.audio.rings import ring_write
+from segue.server.audio.segment import Segment
+from segue.server.audio.values import Bus, Command, Curve, Op, Policy, Source, Tape, TooNear
 
 SMALL = {"rate": 44_100, "ring": 300, "slot": 260, "loop": 50, "feed": 120, "block": 16}
 Step = Callable[[Segment, Core], np.ndarray | bool | None]
@@ -105,7 +106,7 @@ STEPS = st.one_of(
 
 def state(segment: Segment) -> tuple[list[float], np.ndarray]:
     """The meters that are sums, whose order is free, and every other byte that means something."""
-    h, ffi = segment.header, segment._ffi
+    h, ffi = segment.header, segment.ffi
     size = ffi.sizeof("segue_command")
     table = ffi.buffer(h.pending)
     table[: h.pending_first * size] = bytes(h.pending_first * size)
@@ -116,7 +117,7 @@ def state(segment: Segment) -> tuple[list[float], np.ndarray]:
         squares += [d.input_square, d.sounded_square]
         d.input_square = d.sounded_square = 0.0
         segment.view(d.scratch_at, layout.SCRATCH_ROWS * segment.block // 2)[:] = 0.0
-    return squares, np.frombuffer(segment._memory.map, np.uint8).copy()
+    return squares, np.frombuffer(segment.memory.map, np.uint8).copy()
 
 
 @needs_core

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from segue.server import spectrum
-from segue.server.audio.segment import Geometry, Segment
+from segue.server.audio.layout import Geometry
+from segue.server.audio.segment import Segment
 from segue.server.audio.values import Source
 from segue.server.bands import FLOOR_DB, edges
 from segue.server.events import Audience, Events
@@ -57,7 +58,7 @@ class House:
         for deck in range(self.segment.decks):
             for ring in ("input", "sounded"):
                 for word in ("reserved", "written"):
-                    setattr(self.segment._deck(deck), f"{ring}_{word}", frames)
+                    setattr(self.segment.deck(deck), f"{ring}_{word}", frames)
 
     def columns(self) -> list[tuple[Any, ...]]:
         found = [args for address, args in self.told if address == "/segue/deck/2/spectrum"]
@@ -112,7 +113,7 @@ def test_columns_follow_one_another_and_late_ones_are_bounded(house: House) -> N
 
 def test_output_says_what_made_it(house: House) -> None:
     house.events.join(ROUTE, Audience.SPECTRA)
-    house.segment._deck(1).to = Source.SLOT_A
+    house.segment.deck(1).to = Source.SLOT_A
     house.sounds(8 * COLUMN)
     house.spectra.tick()
     sources = {args[0]: args[4][0] for args in house.columns()}

@@ -18,7 +18,8 @@ import soundfile
 from segue.bench.live import jack, serve
 from segue.bench.tape import Player
 from segue.clients.python import Event
-from segue.server.audio.segment import Segment, SharedMemoryError
+from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.segment import Segment
 from segue.server.audio.values import Op
 from segue.server.jobs import Audio
 

@@ -6,7 +6,8 @@ import os
 
 import numpy as np
 
-from segue.server.audio.segment import Geometry, Segment
+from segue.server.audio.layout import Geometry
+from segue.server.audio.segment import Segment
 from segue.server.events import Audience, Events
 from segue.server.jobs import Job
 from segue.server.state import State, Take, World

@@ -555,6 +555,16 @@ static void render(segue_header *h, const float *in, float *out, int64_t frame, 
         }
 }
 
+/* The next end of a fade: of a slot that ends before the others it ends where the slot does. */
+static int64_t fade_end(const segue_deck *d, int64_t frame, int64_t end)
+{
+    for (uint32_t v = VOICE_SLOT_A; v <= VOICE_SLOT_B; v++) {
+        int64_t last = d->fade_start + d->voice[v].length;
+        if (sounds(d, v, frame) && v != d->to && last > frame) end = least(end, last);
+    }
+    return d->fade_start + d->fade_length > frame ? least(end, d->fade_start + d->fade_length) : end;
+}
+
 /* What happens at `frame`; returns the next frame at which something happens, at most `end`. */
 static int64_t happen(segue_header *h, int64_t frame, int64_t end)
 {
@@ -572,7 +582,7 @@ static int64_t happen(segue_header *h, int64_t frame, int64_t end)
             int64_t due = least(s->exit_frame, s->last - s->exit_fade);
             if (due > frame) end = least(end, due);
         }
-        if (d->fade_start + d->fade_length > frame) end = least(end, d->fade_start + d->fade_length);
+        end = fade_end(d, frame, end);
         if (d->tape_start + d->tape_fade > frame) end = least(end, d->tape_start + d->tape_fade);
     }
     return end;

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from segue.server.audio import layout
-from segue.server.audio.segment import Audio, Segment
+from segue.server.audio.rings import Audio
+from segue.server.audio.segment import Segment
 from segue.server.audio.twin import Twin
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from segue.server.audio.core import CompiledCore, Core
 from segue.server.audio.jack import jack_period, name_client
 from segue.server.audio.layout import Geometry
-from segue.server.audio.segment import Audio, Segment
+from segue.server.audio.rings import Audio
+from segue.server.audio.segment import Segment
 from segue.server.audio.wiring import needed, wired, wishes
 
 PREFERRED = ("JACK", "ASIO", "Core Audio", "WASAPI", "ALSA", "OSS")

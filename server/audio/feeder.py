@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from segue.server.audio import layout
 from segue.server.audio.files import FileError, FileReader
-from segue.server.audio.segment import Segment, clipped, ring_write
+from segue.server.audio.layout import clipped
+from segue.server.audio.rings import ring_write
+from segue.server.audio.segment import Segment
 from segue.server.audio.track import Track, TrackReader, open_track, read_region
 from segue.server.audio.values import FileState, Tape
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from segue.server.audio.core import Core
 from segue.server.audio.files import FileReader
-from segue.server.audio.segment import Audio, Segment
+from segue.server.audio.rings import Audio
+from segue.server.audio.segment import Segment
 
 Input = str | Audio | None
 SECOND = 1_000_000_000  # ns

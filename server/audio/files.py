@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from segue.server.audio.segment import Audio
+from segue.server.audio.rings import Audio
 
 PREROLL = 8192  # source frames decoded before a place, so that the resampler's filter has settled there
 CHUNK = 16384  # source frames decoded at once

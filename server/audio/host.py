@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from segue.server.audio import device, priority
 from segue.server.audio.core import make_core
 from segue.server.audio.device import DeviceError
-from segue.server.audio.segment import Segment, SharedMemoryError
+from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.segment import Segment
 from segue.server.audio.values import StreamState
 
 LOOK_S = 0.05

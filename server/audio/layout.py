@@ -136,3 +136,8 @@ def areas(geometry: Geometry) -> tuple[list[Areas], int, int]:
 
 def _page(place: int) -> int:
     return -(-place // PAGE) * PAGE
+
+
+def clipped(text: str, size: int) -> bytes:
+    """Text as UTF-8 that fits a C string of `size` bytes."""
+    return text.encode()[: size - 1].decode(errors="ignore").encode()

@@ -15,7 +15,7 @@ import numpy as np
 
 from segue.engine.shapes import constant_power
 from segue.server.audio.files import FileError, FileReader
-from segue.server.audio.segment import Audio
+from segue.server.audio.rings import Audio
 
 SCHEME = "segue-track:"
 CHUNK_S = 16.0  # stretched at once, whatever place is asked for, so that the samples do not depend on how one got there

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.server.audio import layout
-from segue.server.audio.segment import Audio, Segment, ring_read, ring_write
+from segue.server.audio.rings import Audio, ring_read, ring_write
+from segue.server.audio.segment import Segment
 from segue.server.audio.values import Bus, Curve, Op, Policy, Source, Status, Tape
 
 Double = NDArray[np.float64]
@@ -171,6 +172,8 @@ class Twin:
                 if not self._leave_slot(k, frame):
                     break
             events = [d.fade_start + d.fade_length, d.tape_start + d.tape_fade]
+            # A slot that ends before the others fade is over there: what lies beyond is not missing.
+            events += [d.fade_start + d.voice[v].length for v in (SLOT_A, SLOT_B) if v != d.to and self._sounds(d, v, frame)]
             if d.to in (SLOT_A, SLOT_B):
                 s = d.seen[d.to - SLOT_A]
                 events.append(min(s.exit_frame, s.last - s.exit_fade))

@@ -15,7 +15,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from segue.server.audio.segment import Segment, SharedMemoryError
+from segue.server.audio.memory import SharedMemoryError
+from segue.server.audio.segment import Segment
 from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.sync.comb import find
 from segue.server.sync.onsets import HOP, ONSET, WINDOW, envelope, flattened
