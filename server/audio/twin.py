@@ -1,6 +1,7 @@
 """core.c once more, in numpy, on the same memory: for machines without a compiler, and as the second opinion in tests.
 
-Function by function the same as core.c; a property test drives both and compares every frame and every field.
+Commands are here, what they are about is in twin_sound.py and twin_voices.py. Function by function the same as core.c; a property
+test drives both and compares every frame and every field.
 Thread: whichever drives the stream, one at a time.
 """
 
@@ -10,16 +11,27 @@ import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segue.server.audio import layout
-from segue.server.audio.rings import Audio, ring_read, ring_write
+from segue.server.audio.rings import Audio
 from segue.server.audio.segment import Segment
+from segue.server.audio.twin_sound import Sound, ramp
+from segue.server.audio.twin_voices import (
+    DRY,
+    LOOP_0,
+    SILENCE,
+    SLOT_A,
+    SLOT_B,
+    gate_open,
+    holds,
+    ladder,
+    left_for,
+    loop_voice,
+    source,
+)
 from segue.server.audio.values import Bus, Curve, Op, Policy, Source, Status, Tape
 
-Double = NDArray[np.float64]
 SECOND = 1_000_000_000  # ns
-DRY, SLOT_A, SLOT_B, LOOP_0, _, SILENCE = range(6)  # voices: the sources, with the two halves of the loop told apart
 
 
 class Twin:
@@ -30,7 +42,7 @@ class Twin:
         self._segment = segment
         self._h: Any = segment.header
         self._d: list[Any] = [self._h.deck[k] for k in range(self._h.decks)]
-        self._curve = np.array(list(self._h.curve))
+        self._sound = Sound(segment)
         n = layout.constants()
         self._queue, self._pending, self._drained = n["SEGUE_QUEUE"], n["SEGUE_PENDING"], n["SEGUE_DRAIN"]
         self._log, self._window = n["SEGUE_LOG"], n["SEGUE_WINDOW"]
@@ -91,13 +103,13 @@ class Twin:
         while frame < end:
             following = self._happen(frame, end)
             part = slice(frame - begin, following - begin)
-            self._render(None if block is None else block[:, part], out[:, part], frame, following - frame)
-            self._render_cues(out[:, part], frame, following - frame)
+            self._sound.render(None if block is None else block[:, part], out[:, part], frame, following - frame)
+            self._sound.render_cues(out[:, part], frame, following - frame)
             frame = following
         for d in self._d:
             d.input_square /= 2.0 * out.shape[1]
             d.sounded_square /= 2.0 * out.shape[1]
-            d.gate_open = _gate_open(d, end)
+            d.gate_open = gate_open(d, end)
             d.input_written = d.sounded_written = end
         h.frame = end
 
@@ -166,14 +178,16 @@ class Twin:
         if h.pending_first < h.pending_end:
             end = min(end, h.pending[h.pending_first].frame)
         for k, d in enumerate(self._d):
-            if d.until_gate and _gate_open(d, frame):
+            if d.until_gate and gate_open(d, frame):
                 self._fade_to(d, frame, DRY, h.fade_frames, Curve.POWER)
             for _ in range(3):
                 if not self._leave_slot(k, frame):
                     break
             events = [d.fade_start + d.fade_length, d.tape_start + d.tape_fade]
             # A slot that ends before the others fade is over there: what lies beyond is not missing.
-            events += [d.fade_start + d.voice[v].length for v in (SLOT_A, SLOT_B) if v != d.to and self._sounds(d, v, frame)]
+            events += [
+                d.fade_start + d.voice[v].length for v in (SLOT_A, SLOT_B) if v != d.to and self._sound.sounds(d, v, frame)
+            ]
             if d.to in (SLOT_A, SLOT_B):
                 s = d.seen[d.to - SLOT_A]
                 events.append(min(s.exit_frame, s.last - s.exit_fade))
@@ -193,23 +207,23 @@ class Twin:
             self._cue(c, frame)
         elif c.op == Op.GAIN:
             buses = {Bus.DRY: self._h.dry_gain, Bus.GENERATED: self._h.generated_gain}
-            ramp = buses.get(c.source, self._d[c.deck].gain)
-            ramp.before = float(_ramp(ramp, np.array([frame]))[0])
-            ramp.after, ramp.start, ramp.length = c.gain, frame, c.fade
+            gain = buses.get(c.source, self._d[c.deck].gain)
+            gain.before = float(ramp(gain, np.array([frame]))[0])
+            gain.after, gain.start, gain.length = c.gain, frame, c.fade
         self._note(c, frame, c.source, Status.APPLIED)
 
     def _play(self, c: Any, frame: int) -> None:
         d, status = self._d[c.deck], Status.APPLIED
-        to = {Source.LOOP: _loop_voice(d), Source.SILENCE: SILENCE}.get(c.source, c.source)
+        to = {Source.LOOP: loop_voice(d), Source.SILENCE: SILENCE}.get(c.source, c.source)
         absent = c.source == Source.LOOP and to == SILENCE
-        if absent or (to in (SLOT_A, SLOT_B) and not _holds(d.seen[to - SLOT_A], frame)):
+        if absent or (to in (SLOT_A, SLOT_B) and not holds(d.seen[to - SLOT_A], frame)):
             self._h.counters.underruns += 1
-            to, status = _ladder(d, frame), Status.REDIRECTED
+            to, status = ladder(d, frame), Status.REDIRECTED
         if to != d.to or frame - d.fade_start < d.fade_length:
             self._fade_to(d, frame, to, c.fade, c.curve)
         d.until_gate = status == Status.REDIRECTED and to in (LOOP_0, LOOP_0 + 1)
         d.take = 0 if status == Status.REDIRECTED else c.take
-        self._note(c, frame, _source(to), status)
+        self._note(c, frame, source(to), status)
 
     def _cancel(self, c: Any, frame: int) -> None:
         table = self._table()
@@ -226,7 +240,7 @@ class Twin:
                 self._note(p, frame, p.source, Status.CANCELLED)
         self._keep([p for p in table if p.op != Op.PLAY])
         for d in self._d:
-            opened = _gate_open(d, frame)
+            opened = gate_open(d, frame)
             self._fade_to(d, frame, DRY if opened else SILENCE, self._h.fade_frames, Curve.POWER)
             d.take, d.until_gate = 0, not opened
 
@@ -248,35 +262,23 @@ class Twin:
             return False
         note = self._segment.struct("segue_command")
         note.deck, note.take, note.frame = deck, d.take, frame
-        s, to = d.seen[d.to - SLOT_A], _ladder(d, frame)
-        if not _holds(s, frame):
+        s, to = d.seen[d.to - SLOT_A], ladder(d, frame)
+        if not holds(s, frame):
             h.counters.underruns += 1
             note.op, fade, fallen = Op.UNDERRUN, h.fade_frames, True
         else:
             if frame < min(s.exit_frame, s.last - s.exit_fade):
                 return False
             note.op, note.frame, fade = Op.EXIT, s.exit_frame, min(s.exit_fade, s.last - frame)
-            to, fallen = self._exit(d, s.policy, frame, to), s.policy == Policy.LADDER
+            to, fallen = left_for(d, s.policy, frame), s.policy == Policy.LADDER
         self._fade_to(d, frame, to, fade, s.curve)
         d.until_gate = fallen and to in (LOOP_0, LOOP_0 + 1)
         d.take = d.seen[to - SLOT_A].take if to in (SLOT_A, SLOT_B) else 0
-        self._note(note, frame, _source(to), Status.APPLIED)
+        self._note(note, frame, source(to), Status.APPLIED)
         return True
 
-    def _exit(self, d: Any, policy: int, frame: int, ladder: int) -> int:
-        other = SLOT_A + SLOT_B - d.to
-        if policy == Policy.DRY:
-            return DRY
-        if policy == Policy.SILENCE:
-            return SILENCE
-        if policy == Policy.LOOP and _loop_voice(d) != SILENCE:
-            return _loop_voice(d)
-        if policy == Policy.SLOT_OTHER and _holds(d.seen[other - SLOT_A], frame):
-            return int(other)
-        return ladder
-
     def _fade_to(self, d: Any, frame: int, to: int, length: int, curve: int) -> None:
-        weights = [float(self._gain(d, v, np.array([frame]))[0]) for v in range(SILENCE + 1)]
+        weights = [float(self._sound.gain(d, v, np.array([frame]))[0]) for v in range(SILENCE + 1)]
         for v, weight in enumerate(weights):
             d.voice[v].weight = weight if length > 0 else 0.0
             d.voice[v].length = min(length, d.seen[v - SLOT_A].last - frame) if v in (SLOT_A, SLOT_B) else length
@@ -287,199 +289,6 @@ class Twin:
         for k in (0, 1):
             if d.slot[k].sequence % 2 == 0:
                 d.seen[k] = d.slot[k]
-
-    # Gains.
-
-    def _rising(self, curve: int, x: Double) -> Double:
-        if curve == Curve.LINEAR:
-            return x
-        y = x * (len(self._curve) - 1)
-        i = y.astype(np.int64)
-        rise: Double = self._curve[i] + (self._curve[i + 1] - self._curve[i]) * (y - i)
-        return rise
-
-    def _gain(self, d: Any, v: int, frames: NDArray[np.int64]) -> Double:
-        p, length, w = frames - d.fade_start, int(d.fade_length), float(d.voice[v].weight)
-        if p[0] >= length:
-            return np.full(len(p), 1.0 if v == d.to else 0.0)
-        if v == d.to:
-            return w + (1.0 - w) * self._rising(d.curve, _place(p, length))
-        own = int(d.voice[v].length)
-        gain = np.zeros(len(p))
-        on = p < own
-        if w != 0.0 and on.any():
-            gain[on] = w * self._rising(d.curve, 1.0 - _place(p[on], own))
-        return gain
-
-    # Sound.
-
-    def _clean(self, x: Audio) -> Audio:
-        bad = ~np.isfinite(x)
-        self._h.counters.nonfinite += int(bad.sum())
-        x[bad] = 0.0
-        return x
-
-    def _ring(self, offset: int, frames: int) -> Audio:
-        return self._segment.view(offset, frames)
-
-    def _bank_holds(self, b: Any, file: int, position: int) -> bool:
-        oldest = max(b.start, b.reserved - self._h.feed_frames)
-        return bool(b.file == file and oldest <= position < b.written)
-
-    def _tape_read(self, d: Any, t: Any, block: Audio | None, frame: int, n: int) -> Audio:
-        h, to = self._h, np.zeros((2, n), np.float32)
-        if t.kind == Tape.LIVE and block is not None:
-            for c, channel in enumerate(d.in_channel):
-                if channel >= 0:
-                    to[c] = block[channel]
-        i = 0
-        while t.kind == Tape.PLAY and i < n:
-            position, run = t.position + (frame + i - t.origin), 1
-            if not self._bank_holds(d.bank[t.bank & 1], t.file, position) and self._bank_holds(
-                d.bank[~t.bank & 1], t.file, position
-            ):
-                t.bank = ~t.bank & 1
-            b = d.bank[t.bank & 1]
-            if self._bank_holds(b, t.file, position):
-                run = min(n - i, b.written - position)
-                to[:, i : i + run] = ring_read(self._ring(d.feed_at[t.bank & 1], h.feed_frames), position, run)
-            elif position >= 0 and (b.file != t.file or position < b.length):
-                h.counters.feed_underruns += 1
-            i += run
-        return to
-
-    def _read_input(self, d: Any, block: Audio | None, frame: int, n: int) -> Audio:
-        dry = self._tape_read(d, d.tape, block, frame, n)
-        fading = frame - d.tape_start < d.tape_fade
-        before = self._clean(self._tape_read(d, d.tape_before, block, frame, n)) if fading else None
-        self._clean(dry)
-        if before is not None:
-            x = _place(np.arange(frame, frame + n) - d.tape_start, d.tape_fade)
-            up, down = self._rising(d.tape_curve, x), self._rising(d.tape_curve, 1.0 - x)
-            dry = dry * up.astype(np.float32) + before * down.astype(np.float32)
-        ring_write(self._ring(d.input_at, self._h.ring_frames), frame, dry)
-        level = np.abs(dry)
-        d.input_peak = max(d.input_peak, float(level.max()))
-        loud = np.flatnonzero((level >= d.gate_threshold).any(axis=0))
-        if len(loud):
-            d.loud_frame = max(d.loud_frame, frame + int(loud[-1]))
-        d.input_square += float(np.sum(np.square(level, dtype=np.float64)))
-        return dry
-
-    def _read_voice(self, d: Any, v: int, frame: int, n: int) -> Audio:
-        h = self._h
-        if v in (SLOT_A, SLOT_B):
-            s, to = d.seen[v - SLOT_A], np.zeros((2, n), np.float32)
-            first = min(max(frame, s.first), frame + n)
-            until = max(min(frame + n, s.last), first)
-            h.counters.underruns += n - (until - first)
-            view = self._ring(d.slot_at[v - SLOT_A], h.slot_frames)
-            to[:, first - frame : until - frame] = ring_read(view, first, until - first)
-        else:
-            loop = d.loop[v - LOOP_0]
-            phase = (np.arange(frame, frame + n) - loop.origin) % loop.length
-            to = self._ring(d.loop_at[v - LOOP_0], h.loop_frames)[:, phase]
-        return self._clean(to)
-
-    def _sounds(self, d: Any, v: int, frame: int) -> bool:
-        p = frame - d.fade_start
-        if v == d.to:
-            return v != SILENCE
-        return bool(v != SILENCE and p < d.fade_length and d.voice[v].weight != 0.0 and p < d.voice[v].length)
-
-    def _part(self, d: Any, voices: range, frame: int, dry: Audio) -> Audio | None:
-        part, n = None, dry.shape[1]
-        for v in voices:
-            if not self._sounds(d, v, frame):
-                continue
-            x = dry if v == DRY else self._read_voice(d, v, frame, n)
-            if frame - d.fade_start < d.fade_length:
-                x = x * self._gain(d, v, np.arange(frame, frame + n)).astype(np.float32)
-            part = x if part is None else part + x
-        return part
-
-    def _render(self, block: Audio | None, out: Audio, frame: int, n: int) -> None:
-        h, master = self._h, None
-        with np.errstate(all="ignore"):
-            for k, d in enumerate(self._d):
-                sent = self._render_deck(d, block, frame, n)
-                if sent is None:
-                    continue
-                if h.per_deck_out:
-                    out[2 * k : 2 * k + 2] = sent
-                else:
-                    master = sent if master is None else master + sent
-        if master is not None:
-            out[:2] = self._clean(master)
-            h.master_peak = max(h.master_peak, float(np.abs(master).max()))
-
-    def _render_cues(self, out: Audio, frame: int, n: int) -> None:
-        h = self._h
-        for q in (h.cue_before, h.cue) if h.cue_channel >= 0 else ():
-            frames = np.arange(max(frame, q.start), min(frame + n, q.start + (q.last - q.first)))
-            if not len(frames):
-                continue
-            p = frames - q.start
-            left = q.last - q.first - p - 1
-            rise = np.where(p < q.fade, _place(p, q.fade or 1), 1.0)
-            gain = np.where(left < q.fade, rise * _place(left, q.fade or 1), rise).astype(np.float32)
-            with np.errstate(all="ignore"):
-                x = self._ring(h.cue_at, h.cue_frames)[:, (q.first + p) % h.cue_frames] * gain
-            out[h.cue_channel : h.cue_channel + 2, frames - frame] += self._clean(x)
-
-    def _render_deck(self, d: Any, block: Audio | None, frame: int, n: int) -> Audio | None:
-        h = self._h
-        source = self._read_input(d, block, frame, n)
-        generated = self._part(d, range(SLOT_A, SILENCE), frame, source)
-        dry = self._part(d, range(DRY, DRY + 1), frame, source)
-        parts = [part for part in (dry, generated) if part is not None]
-        mix = self._clean(
-            np.zeros((2, n), np.float32) if not parts else parts[0].copy() if len(parts) == 1 else parts[0] + parts[1]
-        )
-        level = np.abs(mix)
-        d.sounded_peak = max(d.sounded_peak, float(level.max()))
-        d.sounded_square += float(np.sum(np.square(level, dtype=np.float64)))
-        ring_write(self._ring(d.sounded_at, h.ring_frames), frame, mix)
-        frames, sent = np.arange(frame, frame + n), None
-        for part, bus in ((dry, h.dry_gain), (generated, h.generated_gain)):
-            if part is not None:
-                x = part * (_ramp(d.gain, frames) * _ramp(bus, frames)).astype(np.float32)
-                sent = x if sent is None else sent + x
-        return None if sent is None else self._clean(sent)
-
-
-def _place(p: NDArray[np.int64], length: int) -> Double:
-    return (p + 0.5) / np.float64(length)
-
-
-def _ramp(r: Any, frames: NDArray[np.int64]) -> Double:
-    p = frames - r.start
-    value = np.full(len(p), float(r.after))
-    on = p < r.length
-    if on.any():
-        value[on] = r.before + (r.after - r.before) * _place(p[on], r.length)
-    return value
-
-
-def _holds(s: Any, frame: int) -> bool:
-    return bool(s.first <= frame < s.last)
-
-
-def _gate_open(d: Any, frame: int) -> bool:
-    return bool(frame - d.loud_frame <= d.gate_hold)
-
-
-def _loop_voice(d: Any) -> int:
-    half = d.loop_published & 1
-    return int(LOOP_0 + half) if d.loop_published and d.loop[half].length > 0 else SILENCE
-
-
-def _ladder(d: Any, frame: int) -> int:
-    return DRY if _gate_open(d, frame) or _loop_voice(d) == SILENCE else _loop_voice(d)
-
-
-def _source(voice: int) -> int:
-    return Source.SILENCE if voice == SILENCE else min(voice, Source.LOOP)
 
 
 def _copy(segment: Segment, kind: str, struct: Any) -> Any:
