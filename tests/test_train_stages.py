@@ -178,6 +178,13 @@ def test_a_session_ends_early_and_the_run_goes_on(latents: Latents, tmp_path: Pa
         assert torch.load(path, weights_only=True)["step"] == expected
 
 
+def test_checkpoints_of_chosen_steps_stay(latents: Latents, tmp_path: Path) -> None:
+    recipe = Recipe(SMALL, batch=4, frames=24, steps=3, check_steps=0)
+    train_diffusion(recipe, latents, latents, Plan(tmp_path, keep=(1, 2, 9)))
+    kept = {path.name: torch.load(path, weights_only=True)["step"] for path in tmp_path.glob("*.pt")}
+    assert kept == {"diffusion-000001.pt": 1, "diffusion-000002.pt": 2, "diffusion.pt": 3}
+
+
 FAMILIES = {
     "paper-latent": PaperDitSpec(channels=16, width=24, layers=1, heads=2, clip=8),
     "paper-waveform": UnetSpec(width=8, multipliers=(1, 2), attention=0, heads=2, groups=4),

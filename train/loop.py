@@ -44,7 +44,8 @@ class Run(Protocol):
 class Plan:
     """How a run is carried out. minutes: its age, over all calls, at which it ends; session: minutes after which this call ends.
 
-    pause_file: the run pauses while this file exists. board: write TensorBoard's files too.
+    pause_file: the run pauses while this file exists. board: write TensorBoard's files too. keep: steps after which a
+    checkpoint of its own, `NAME-STEP.pt`, stays.
     """
 
     out: Path
@@ -55,6 +56,7 @@ class Plan:
     save_seconds: float = SAVE_SECONDS
     report_steps: int = REPORT_STEPS
     board: bool = False
+    keep: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def _advance(run: Run, path: Path, plan: Plan, steps: int, every: Sequence[Every
         for item in every:
             if item.steps and run.step % item.steps == 0:
                 teller.say(f"step {run.step}  {item.do(run.step)}")
+        if run.step in plan.keep:
+            save(run, path.with_name(f"{path.stem}-{run.step:06d}.pt"))
         if parallel.largest(float(now - begun > plan.session * 60)):
             return
         if parallel.largest(float(now - saved > plan.save_seconds)):
@@ -180,11 +184,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pause-file", type=Path, default=None, help="pause while this file exists")
     parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS, help="seconds between two checkpoints")
     parser.add_argument("--report-steps", type=int, default=REPORT_STEPS, help="steps between two lines of figures")
+    parser.add_argument("--keep", type=int, nargs="+", default=[], metavar="STEP", help="keep the checkpoints of these steps too")
     parser.add_argument("--board", action="store_true", help="write TensorBoard files into OUT/board (extra `train`)")
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
     """The plan that those options say."""
     return Plan(
-        args.out, args.minutes, args.session, args.resume, args.pause_file, args.save_seconds, args.report_steps, args.board
-    )
+        args.out, args.minutes, args.session, args.resume, args.pause_file, args.save_seconds, args.report_steps, args.board,
+        tuple(args.keep),
+    )  # fmt: skip
