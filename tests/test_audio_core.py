@@ -173,6 +173,18 @@ def test_an_exit_fits_before_the_end_of_the_slot(compiled: bool) -> None:
         assert s.counters()["underruns"] == 0
 
 
+def test_a_slot_that_ends_before_its_fade_is_gone_by_then_and_nothing_is_missing(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        s.write_slot(0, A, 0, np.ones((2, 1000), np.float32))
+        s.publish_slot(0, A, 1, 0, 1000, 850, 150, Policy.DRY)
+        s.push(Command.play(0, Source.SLOT_A, 0))
+        s.push(Command.play(0, Source.DRY, 852, 150))  # two frames after its exit, and so two frames too long
+        out = drive(s, core, np.zeros((4, 1280), np.float32))
+        assert np.abs(np.diff(out[:, 850:])).max() < 2 * np.pi / 2 / 148  # a quarter of a sine, no step
+        assert not out[:, 1000:].any()
+        assert s.counters()["underruns"] == 0
+
+
 def test_a_take_that_is_extended_goes_on(compiled: bool) -> None:
     with stream(compiled) as (s, core):
         take = noise(9, 2000, 2)
