@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from segue.server.effects import Effect, Loop, Play, Revoke, Transport
-from segue.server.state import State, Take, World
+from segue.server.state import World
+from segue.server.takes import State, Take
 from segue.server.timeline import join
 
 ROLLING_S = 0.05  # the target's file moves so long before it is heard: where it starts it is faded in

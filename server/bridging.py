@@ -19,7 +19,8 @@ from segue.server.contexts import LONGEST_S, context, known_future, lead, offset
 from segue.server.effects import Effect, Emit, Prepare
 from segue.server.filed import File
 from segue.server.jobs import FilePart, PhrasePart, RingPart, RingThenFile, Source
-from segue.server.state import Deck, Moment, Take, World
+from segue.server.state import Deck, Moment, World
+from segue.server.takes import Take
 
 PREROLL_S = 0.5  # of a stretched track before the place where it is entered
 BEYOND_BEATS = 2  # after the end of a transition, that are paired too

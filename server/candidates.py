@@ -12,7 +12,8 @@ from segue.server.effects import Audition, Effect, Emit
 from segue.server.jobs import Audio
 from segue.server.placing import advance, enter, enter_loop
 from segue.server.speculation import SPEC_OF, last_frame, of, stale
-from segue.server.state import Again, Asked, Moment, Take, World
+from segue.server.state import Asked, Moment, World
+from segue.server.takes import Again, Take
 from segue.server.timeline import join
 
 # Options that a candidate can still be given, or that choose it.

@@ -30,8 +30,9 @@ from segue.server.recording import follow
 from segue.server.scheduler import QueueFullError, Scheduler
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
-from segue.server.state import Moment, State
+from segue.server.state import Moment
 from segue.server.sync.sources import Sources
+from segue.server.takes import State
 from segue.server.verbs import TASKS
 from segue.server.worker import Worker
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from segue.server.commands import CommandError
 from segue.server.jobs import FilePart, RingPart, RingThenFile
-from segue.server.state import Deck, Moment, Take, World
+from segue.server.state import Deck, Moment, World
+from segue.server.takes import Take
 
 SLACK_S = 0.25  # seconds kept in hand when the engine is to be ready at a given frame
 LONGEST_S = 58.0  # what the rings can hold, less their slack

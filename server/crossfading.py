@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from segue.server.effects import Abandon, Effect, Loop, Play, Transport
 from segue.server.placing import said, soonest
-from segue.server.state import Moment, State, Take, World
+from segue.server.state import Moment, World
+from segue.server.takes import State, Take
 from segue.server.timeline import join
 
 RUNG = "crossfade"

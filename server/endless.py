@@ -15,7 +15,8 @@ from segue.server.commands import Command, CommandError
 from segue.server.contexts import lead
 from segue.server.effects import Effect, Fail
 from segue.server.placing import SHORTEST_S, ended, said
-from segue.server.state import Moment, State, Take, World
+from segue.server.state import Moment, World
+from segue.server.takes import State, Take
 
 EARLY_S = 0.25  # before the engine has to begin
 SEEDS = 2**31

@@ -14,7 +14,8 @@ from segue.server.commands import CommandError, Value
 from segue.server.effects import Effect, Emit, LoadFile, Play, Transport
 from segue.server.filed import File
 from segue.server.placing import LOOPS, advance, ended, enter
-from segue.server.state import Asked, Deck, Later, Moment, State, Take, World
+from segue.server.state import Asked, Deck, Later, Moment, World
+from segue.server.takes import State, Take
 
 PENDING = frozenset({State.QUEUED, State.RUNNING, State.READY, State.ARMED, State.LATE})
 PLAYABLE = frozenset(State) - {State.CANCELLED, State.FAILED, State.DROPPED}

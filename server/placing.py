@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from segue.server.arriving import arrive, leave, stay
 from segue.server.effects import Abandon, Effect, Emit, Fail, Loop, Play, Publish, Revoke, Write
-from segue.server.state import HISTORY, Deck, Moment, State, Take, World
+from segue.server.state import HISTORY, Deck, Moment, World
+from segue.server.takes import State, Take
 from segue.server.timeline import LEAD_BLOCKS, join, reanchored, sustained
 
 FIXED = frozenset({"transition", "infill"})  # what follows them lies at a given frame

@@ -11,7 +11,8 @@ from dataclasses import replace
 from segue.server.contexts import lead
 from segue.server.effects import Abandon, Effect
 from segue.server.placing import FIXED, said
-from segue.server.state import Moment, State, Take, World
+from segue.server.state import Moment, World
+from segue.server.takes import State, Take
 
 OFF_S = 0.005  # that a beat may move without consequence
 TIMES = 2  # that a take is made anew: a tempo that never rests would have it made for ever

@@ -20,7 +20,8 @@ from segue.server.holding import step_history
 from segue.server.jobs import Audio, Job, RingPart
 from segue.server.phrases import lag, nearest
 from segue.server.placing import LOOPS, advance, ended, said, soonest
-from segue.server.state import OVER, Again, Asked, Deck, Moment, Recording, State, Take, World
+from segue.server.state import Asked, Deck, Moment, World
+from segue.server.takes import OVER, Again, Recording, State, Take
 from segue.server.timeline import join
 
 EARLY_S = 0.05  # before its end a loop is published with what there is of it, so that its beginning is in time

@@ -9,7 +9,8 @@ import segue
 from segue.server.audio.segment import Segment
 from segue.server.commands import ROOT
 from segue.server.events import Events
-from segue.server.state import OVER, Moment, Take, World
+from segue.server.state import Moment, World
+from segue.server.takes import OVER, Take
 
 JOB_TYPES = "iissfs"
 TAKE_TYPES = "iihhhiis"

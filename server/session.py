@@ -23,8 +23,9 @@ from segue.server.placing import advance, ended, retimed, said, started
 from segue.server.reanchoring import moved
 from segue.server.recording import VERBS as RECORDING
 from segue.server.recording import shaped
-from segue.server.state import OVER, Again, Asked, Moment, State, Take, World
+from segue.server.state import Asked, Moment, World
 from segue.server.sync.line import Line, Playing, SourceState
+from segue.server.takes import OVER, Again, State, Take
 from segue.server.timeline import Pace
 
 QUEUE = 16  # jobs waiting for the engine

@@ -16,7 +16,8 @@ from segue.server.commands import SPECS, Command, CommandError, Spec, Value
 from segue.server.contexts import lead
 from segue.server.effects import Abandon, Effect, Emit, Submit
 from segue.server.jobs import Failed, Finished, Piece, WorkerEvent
-from segue.server.state import Candidates, Deck, Moment, State, Take, World
+from segue.server.state import Deck, Moment, World
+from segue.server.takes import Candidates, State, Take
 
 VERBS = ("continue", "vary", "loop", "transition", "generate")
 MOST = 8  # candidates of a verb

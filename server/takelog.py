@@ -8,7 +8,8 @@ from segue.engine.measure import loudness_step_lu, step_over_material
 from segue.server.audio.files import FileReader
 from segue.server.jobs import Audio
 from segue.server.reports import take_facts
-from segue.server.state import State, World
+from segue.server.state import World
+from segue.server.takes import State
 
 SEAM_MARGIN_S = 1.1  # a seam nearer than this to an end of the recording cannot be measured
 

@@ -17,7 +17,8 @@ from segue.server.commands import SPECS
 from segue.server.filed import File
 from segue.server.jobs import Audio, Job
 from segue.server.placing import LOOPS
-from segue.server.state import Again, Deck, State, Take, World
+from segue.server.state import Deck, World
+from segue.server.takes import Again, State, Take
 from segue.server.tempo import Grid
 
 AHEAD = 64  # numbers that may have been given out since the file was written

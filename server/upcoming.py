@@ -7,7 +7,8 @@ import math
 from segue.server.audio.segment import Segment
 from segue.server.commands import ROOT
 from segue.server.events import METER_RATE, Events
-from segue.server.state import State, Take, World
+from segue.server.state import World
+from segue.server.takes import State, Take
 
 
 class Upcoming:

@@ -13,7 +13,8 @@ from segue.server.contexts import LONGEST_S, context, known_future, lead, offset
 from segue.server.jobs import FilePart, Job, RingPart
 from segue.server.phrases import lag, meant
 from segue.server.reanchoring import anchor
-from segue.server.state import SPARE, Deck, Moment, Take, World
+from segue.server.state import SPARE, Deck, Moment, World
+from segue.server.takes import Take
 from segue.server.timeline import LEAD_BLOCKS
 
 TASKS = {

@@ -13,7 +13,8 @@ from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.commands import ROOT
 from segue.server.events import METER_RATE, Audience, Events
 from segue.server.jobs import Audio
-from segue.server.state import State, Take, World
+from segue.server.state import World
+from segue.server.takes import State, Take
 
 COLUMN = 512  # frames
 KEPT_S = 30.0  # seconds of columns for those who come later

@@ -16,7 +16,8 @@ from segue.server.jobs import EngineState, Failed, Finished, Job, Piece, Progres
 from segue.server.placing import LOOPS
 from segue.server.recording import follow
 from segue.server.session import Session
-from segue.server.state import TAKES, Moment, State, World
+from segue.server.state import TAKES, Moment, World
+from segue.server.takes import State
 
 RATE, BLOCK = 8000, 64
 READY = EngineState("ready", "", 2.4, 2.4, 3.5, "fake")

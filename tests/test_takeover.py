@@ -16,8 +16,9 @@ from segue.server.config import Config
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.stage import Stage, SteppedTime
-from segue.server.state import State, Take, World
+from segue.server.state import World
 from segue.server.takeover import Left, adopt, remembered, restore
+from segue.server.takes import State, Take
 
 Audio = NDArray[np.float32]
 BAR = 2 * RATE  # at 120 BPM

@@ -10,7 +10,8 @@ from segue.server.audio.layout import Geometry
 from segue.server.audio.segment import Segment
 from segue.server.events import Audience, Events
 from segue.server.jobs import Job
-from segue.server.state import State, Take, World
+from segue.server.state import World
+from segue.server.takes import State, Take
 from segue.server.upcoming import Upcoming, next_of
 from segue.server.waveform import COLUMN, Waveforms, extremes
 
