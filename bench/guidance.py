@@ -29,7 +29,7 @@ from segue.engine.models.spec import Model
 from segue.engine.models.yamnet import YamNet
 from segue.engine.resample import resampled
 from segue.train.bootstrap import interval
-from segue.train.evaluate import Clip, draw_clips, geometry
+from segue.train.excerpts import Clip, draw_clips, geometry
 from segue.train.yamnet import FILE, data_folder, load_yamnet
 
 Audio: TypeAlias = NDArray[np.float32]

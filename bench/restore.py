@@ -27,7 +27,7 @@ from segue.engine.restoration import Repair, Restorer
 from segue.engine.seam import carried_on
 from segue.server.restore import PULL, START
 from segue.train.bootstrap import interval
-from segue.train.evaluate import draw_clips
+from segue.train.excerpts import draw_clips
 from segue.train.yamnet import data_folder
 
 Audio: TypeAlias = NDArray[np.float32]

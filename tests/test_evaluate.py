@@ -15,7 +15,8 @@ from segue.engine.measure import long_term_spectrum, loudness
 from segue.train import evaluate
 from segue.train.baselines import BASELINES, Audio
 from segue.train.bootstrap import interval
-from segue.train.evaluate import CODEC, ELSEWHERE, OURS, TRUTH, WRONG, Clip, How, kld, rows_of, score, wrong_contexts
+from segue.train.evaluate import CODEC, ELSEWHERE, OURS, TRUTH, WRONG, How, kld, rows_of, score
+from segue.train.excerpts import Clip, wrong_contexts
 from segue.train.yamnet import YamNet, data_folder, load_yamnet
 
 RATE = 44_100

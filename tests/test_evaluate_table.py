@@ -18,7 +18,7 @@ from segue.engine.tasks import tasks
 from segue.train import report, store, table
 from segue.train.ablate import STUDIES
 from segue.train.cases import CONTEXT_S, LATE, TASKS, WINDOW_S, Stretch, cases, draw, scored_length
-from segue.train.evaluate import Row
+from segue.train.rows import Row
 from segue.train.store import Store, pieces
 from segue.train.systems import CODEC, FADE, FIXED, TRUTH, Way, ways
 

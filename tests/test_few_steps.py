@@ -17,7 +17,7 @@ from segue.engine.backends import make
 from segue.engine.engine import Engine
 from segue.server.cli import main
 from segue.train import few_steps, few_steps_takes
-from segue.train.evaluate import Clip, geometry
+from segue.train.excerpts import Clip, geometry
 from segue.train.few_steps import Asked, Student, apart, frames_of
 from segue.train.metrics import frechet
 

@@ -14,9 +14,9 @@ from segue.engine.engine import Engine
 from segue.engine.samplers import sampler
 from segue.train import counts, progress, references, report
 from segue.train.cases import LATE, LATE_S, Case, Stretch, cases, scored_length
-from segue.train.evaluate import Row
 from segue.train.judge import REFERENCE, Judge, Plan
 from segue.train.metrics.spectral import flatness
+from segue.train.rows import Row
 from segue.train.systems import TRUTH, Way, ways
 
 RATE = 44_100

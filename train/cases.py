@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from segue.engine.measure import loudness
 from segue.engine.shapes import crossfade
-from segue.train.data import SUFFIXES, read_audio
+from segue.train.data import read_audio
+from segue.train.excerpts import QUIET_LUFS, SEED, shares
 
 Audio: TypeAlias = NDArray[np.float32]
 
-SEED = 20231
-QUIET_LUFS = -45.0  # a stretch below this says nothing
 TRIES = 40  # places that are looked at for a clip
 UNCONDITIONAL_S, WINDOW_S, CONTEXT_S, MIDDLE_S, TRANSITION_S = 5.0, 6.0, 2.4, 2.0, 2.5  # 4.3
 TASKS = ("unconditional", "continuation", "infill", "transition", "guidance")
@@ -64,12 +63,8 @@ def draw(folder: Path, count: int, rate: int, seconds: float = WINDOW_S) -> list
     The reference comes from the other half of its file, so it is disjoint in time from all that is scored.
     Raises FileNotFoundError where the folder holds no audio.
     """
-    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
-    if not files:
-        raise FileNotFoundError(f"evaluate: no audio in {folder}; give --data the folder that holds eval/, or set SEGUE_DATA")
     found: list[Stretch] = []
-    for i, path in enumerate(files):
-        wanted = (count * (i + 1)) // len(files) - (count * i) // len(files)
+    for i, (path, wanted) in enumerate(shares(folder, count)):
         if wanted:
             audio = np.ascontiguousarray(read_audio(path)[0].T)
             found += stretches(path.stem, audio, wanted, rate, np.random.default_rng([SEED, i]), seconds)

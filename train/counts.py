@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.train.cases import TASKS
-from segue.train.evaluate import Row
 from segue.train.judge import REFERENCE, Plan
 from segue.train.metrics.frechet import frechet
+from segue.train.rows import Row
 from segue.train.store import Arrays
 from segue.train.systems import ways
 from segue.train.table import add_common, finish

@@ -20,18 +20,15 @@ from segue.engine.engine import Engine
 from segue.engine.measure import likeness, loudness, mel_distance
 from segue.train.baselines import BASELINES, Audio
 from segue.train.bootstrap import interval
-from segue.train.data import read_audio
+from segue.train.excerpts import CLIPS, SEED, Clip, draw_clips, geometry, wrong_contexts
 from segue.train.playing import continue_all, reconstruct
+from segue.train.rows import Row, table
 from segue.train.yamnet import YamNet, data_folder, load_yamnet
 
-CLIPS = 108
-QUIET_LUFS = -45.0  # a context below this says nothing about how to go on
 LIKENESS_S = 1.0
 COPY = 0.9  # likeness above which a take counts as a copy of its context
 LEVEL_DB = 3.0
-SEED = 20231
 TIMED = 5  # takes that are timed
-SUFFIXES = (".mp3", ".ogg", ".wav", ".flac", ".opus")
 TINY = 1e-4  # probability that every class is granted, so that no logarithm is infinite
 OURS, WRONG, AGAIN, TRUTH, CODEC, ELSEWHERE = (
     "ours",
@@ -41,83 +38,6 @@ OURS, WRONG, AGAIN, TRUTH, CODEC, ELSEWHERE = (
     "codec",
     "same song elsewhere",
 )
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A stretch of a song `[2, samples]`, another of the same song, and the samples of its context."""
-
-    song: str
-    audio: Audio
-    elsewhere: Audio
-    split: int
-
-    @property
-    def context(self) -> Audio:
-        """What was heard."""
-        return self.audio[:, : self.split]
-
-    @property
-    def truth(self) -> Audio:
-        """What was really played then."""
-        return self.audio[:, self.split :]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure. spread: standard deviation over clips, or half the interval of a difference. floor: the same figure of
-    true audio from elsewhere in the same song, the best that one can hope for without knowing the future."""
-
-    task: str
-    system: str
-    sampler: str | None
-    steps: int | None
-    metric: str
-    value: float | None
-    spread: float | None
-    n: int
-    embedder: str | None = None
-    floor: float | None = None
-    interval: tuple[float, float] | None = None
-
-
-def draw_clips(folder: Path, count: int, window: int, context: int, rate: int) -> list[Clip]:
-    """`count` clips, evenly over the files of a folder, at places drawn by SEED, none with a quiet context.
-
-    Raises FileNotFoundError where the folder holds no audio.
-    """
-    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
-    if not files:
-        raise FileNotFoundError(f"evaluate: no audio in {folder}; give --data the folder that holds eval/, or set SEGUE_DATA")
-    clips: list[Clip] = []
-    for i, path in enumerate(files):
-        wanted = (count * (i + 1)) // len(files) - (count * i) // len(files)
-        audio = np.ascontiguousarray(read_audio(path)[0].T)
-        clips += _clips_of(path.stem, audio, wanted, window, context, rate, np.random.default_rng([SEED, i]))
-        print(f"evaluate: {len(clips)} of {count} clips drawn", file=sys.stderr, flush=True)
-    return clips
-
-
-def _clips_of(song: str, audio: Audio, wanted: int, window: int, context: int, rate: int, rng: np.random.Generator) -> list[Clip]:
-    clips: list[Clip] = []
-    for _ in range(20 * wanted):
-        start, other = (int(n) for n in rng.integers(0, max(1, audio.shape[1] - window), 2))
-        clip = Clip(song, audio[:, start : start + window], audio[:, other : other + window], context)
-        apart = abs(start - other) >= window or audio.shape[1] < 4 * window
-        loud = min(loudness(clip.context, rate), loudness(clip.truth, rate), loudness(clip.elsewhere, rate)) > QUIET_LUFS
-        if apart and loud and clip.audio.shape[1] == window and len(clips) < wanted:
-            clips.append(clip)
-    return clips
-
-
-def wrong_contexts(clips: Sequence[Clip]) -> list[Audio]:
-    """For each clip the context of a clip of another song: the one half the list away, or the next that fits."""
-    count = len(clips)
-    chosen = []
-    for i, clip in enumerate(clips):
-        j = next(j for j in range(count // 2, count // 2 + count) if clips[(i + j) % count].song != clip.song)
-        chosen.append(clips[(i + j) % count].context)
-    return chosen
 
 
 def play_all(engine: Engine, clips: Sequence[Clip], steps: int, sampler: str) -> dict[str, list[Audio]]:
@@ -266,18 +186,6 @@ def evaluate(engine: Engine, clips: Sequence[Clip], steps: Sequence[int], sample
     return rows
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as lines of text."""
-    lines = []
-    for row in rows:
-        value = "-" if row.value is None else f"{row.value:9.4f}"
-        spread = "" if row.spread is None else f" +- {row.spread:.4f}"
-        between = "" if row.interval is None else f"  95 % in [{row.interval[0]:.4f}, {row.interval[1]:.4f}]"
-        how = "" if row.steps is None else f"  {row.sampler} {row.steps}"
-        lines.append(f"{row.metric:20} {row.system:36} {value}{spread}{between}{how}")
-    return "\n".join(lines)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate`."""
     parser.add_argument("--model", default="live", help="name of a shipped model, or a model file")
@@ -305,9 +213,3 @@ def run(args: Any) -> int:
     rows = evaluate(engine, clips, args.steps, args.sampler, embedder)
     print(json.dumps({"rows": [asdict(row) for row in rows]}) if args.json else table(rows))
     return 0
-
-
-def geometry(engine: Engine) -> tuple[int, int]:
-    """Samples of a clip, and of the context in it: one window of the model, 2.4 s of 6 s given (4.3)."""
-    context = round(engine.context_min_s * engine.sample_rate)
-    return context + engine.new_frames, context

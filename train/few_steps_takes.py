@@ -14,7 +14,7 @@ from segue.engine.measure import mel_distance
 from segue.engine.models.spec import Model
 from segue.engine.request import Request
 from segue.train.baselines import Audio
-from segue.train.evaluate import Clip, draw_clips, geometry
+from segue.train.excerpts import Clip, draw_clips, geometry
 from segue.train.few_steps import BEFORE, MANY, Asked, Row, Student, Values, row_of, tell
 from segue.train.metrics.divergence import kld
 from segue.train.metrics.ears import Embedder, hear

@@ -12,8 +12,8 @@ from typing import Any
 
 from segue.engine.checkpoint import CheckpointError, load
 from segue.train.cases import TASKS
-from segue.train.evaluate import Row
 from segue.train.judge import Plan
+from segue.train.rows import Row
 from segue.train.store import Arrays
 from segue.train.systems import CODEC, TRUTH, Way, ways
 from segue.train.table import add_common, finish

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from segue.train.cases import TASKS, draw, scored_length
 from segue.train.counts import drawn, table
 from segue.train.data import RATE
-from segue.train.evaluate import Row
 from segue.train.judge import REFERENCE, Plan
 from segue.train.metrics.ears import embedder_of, hear
+from segue.train.rows import Row
 from segue.train.store import Arrays
 from segue.train.systems import ways
 from segue.train.table import add_common, finish

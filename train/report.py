@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from segue.train.evaluate import Row
+from segue.train.rows import Row
 from segue.train.systems import TRUTH
 
 BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"

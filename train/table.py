@@ -17,12 +17,12 @@ from segue.engine.checkpoint import CheckpointError, load
 from segue.engine.models.guide import guide as find_guide
 from segue.train.bootstrap import interval
 from segue.train.cases import TASKS, WINDOW_S
-from segue.train.evaluate import Row
 from segue.train.judge import REFERENCE, SEAM_METRICS, Plan, start, stored_stretches, work
 from segue.train.metrics.divergence import kld, kld_of_sets
 from segue.train.metrics.frechet import at_infinity, excess, frechet, halves
 from segue.train.metrics.realism import manifold, precision
 from segue.train.metrics.spectral import BANDS_HZ, roughness
+from segue.train.rows import Row
 from segue.train.store import Arrays, Store, carry_out, pieces
 from segue.train.systems import CODEC, FADE, TRUTH, Way, ways
 from segue.train.yamnet import data_folder
