@@ -108,7 +108,7 @@ SHARE = 0.5  # of the engine's time, for takes that nobody has asked for yet
 QUANTS = ("off", "1/4", "beat", "bar", "2bar", "4bar", "8bar", "loop")
 SAMPLERS = ("ddim", "rolling")
 REGIMES = ("clean", "guided", "tail")
-MONITOR = ("thru", "mute")
+MONITOR = ("mute-while-generated", "thru", "mute")
 TEMPO_SOURCES = ("internal", "tap", "midi", "link", "audio")
 
 _LENGTH = (
@@ -289,8 +289,9 @@ SPECS: tuple[Spec, ...] = (
     # the mix
     _value(
         f"{ROOT}/monitor",
-        "whether the inputs go to the outputs; mute where a mixer lets the performer through, and only what is generated sounds",
-        Arg("mode", "s", "thru or mute", choices=MONITOR, default="thru"),
+        "whether live inputs go to the outputs: while nothing generated stands in their place; always, beside takes and loops; "
+        "or never, where a mixer lets the performer through",
+        Arg("mode", "s", "when they are heard", choices=MONITOR, default=MONITOR[0]),
     ),
     _value(f"{ROOT}/generated", "level of everything generated", Arg("gain", "f", "linear gain", "", 0, 4, 1.0)),
     _value(

@@ -403,8 +403,8 @@ class Conductor:
         self._segment.publish_slot(e.deck - 1, e.slot, e.take, e.first, e.last, e.exit_frame, e.exit_fade, policy)
 
     def _bus(self, e: fx.Bus) -> None:
-        bus = Bus.GENERATED if e.generated else Bus.DRY
-        self._push(Order.set_gain(0, e.gain, e.frame, round(BUS_FADE_S * self._segment.rate), bus=bus, id=self._next()))
+        fade = round(BUS_FADE_S * self._segment.rate)
+        self._push(Order.set_gain(0, e.gain, e.frame, fade, bus=Bus[e.name.upper()], id=self._next()))
 
     def _play(self, e: fx.Play) -> None:
         curve = Curve.LINEAR if e.curve == "linear" else Curve.POWER

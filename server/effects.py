@@ -71,9 +71,9 @@ class Gain:
 
 @dataclass(frozen=True)
 class Bus:
-    """Set the level of everything dry, or of everything generated, at a frame."""
+    """Set the level of everything `dry`, or `generated`, or of live inputs that pass whatever else plays (`thru`), at a frame."""
 
-    generated: bool
+    name: str
     frame: int
     gain: float
 

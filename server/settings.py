@@ -44,10 +44,11 @@ def set_value(world: World, deck: int | None, name: str, value: Value, at: int) 
         world.share = float(value or 0.0)
     elif name == "monitor":
         world.monitor = str(value)
-        yield Bus(False, at, float(value == "thru"))
+        yield Bus("dry", at, float(value != "mute"))
+        yield Bus("thru", at, float(value == "thru"))
     elif name == "generated":
         world.generated = float(value or 0.0)
-        yield Bus(True, at, world.generated)
+        yield Bus("generated", at, world.generated)
     elif deck is None:
         yield from timing.set_value(world, name, value, at)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from segue.server.commands import REFERENCE_LUFS, SHARE, SPECS, Command, Kind, Value
+from segue.server.commands import MONITOR, REFERENCE_LUFS, SHARE, SPECS, Command, Kind, Value
 from segue.server.filed import File
 from segue.server.jobs import Job
 from segue.server.sync.line import Sync
@@ -130,7 +130,7 @@ class World:
     latency: int = 0  # frames from what sounds at the output to what is played to it at the input
     longest_loop: int = 0  # frames
     locked: bool = False
-    monitor: str = "thru"
+    monitor: str = MONITOR[0]
     generated: float = 1.0
     in_channels: int = 0  # of the device, that are open
     reference: float = REFERENCE_LUFS  # that files are brought to

@@ -185,6 +185,24 @@ def test_a_slot_that_ends_before_its_fade_is_gone_by_then_and_nothing_is_missing
         assert s.counters()["underruns"] == 0
 
 
+def test_a_live_input_passes_beside_a_loop_and_a_file_does_not(compiled: bool) -> None:
+    with stream(compiled) as (s, core):
+        x, fade = np.full((4, 1600), 0.25, np.float32), 100
+        x[2:] = 0.5
+        for deck in (0, 1):
+            s.publish_loop(deck, np.ones((2, 90), np.float32), 0)
+            s.push(Command.play(deck, Source.LOOP, 200, fade))
+        s.push(Command.set_gain(0, 1.0, 400, fade, bus=Bus.THRU))
+        s.push(Command.feed(1, Tape.PLAY, 700, file=1, fade=fade))  # a file that nobody has loaded: silence
+        s.push(Command.set_gain(0, 0.0, 1000, fade, bus=Bus.THRU))
+        s.push(Command.play(0, Source.DRY, 1200, fade))
+        s.push(Command.set_gain(0, 1.0, 1400, fade, bus=Bus.THRU))  # it is heard already
+        out = drive(s, core, x)[0]
+        expected = {150: 0.75, 350: 2.0, 550: 2.75, 850: 2.25, 1150: 2.0, 1350: 1.25, 1550: 1.25}
+        assert {place: float(out[place]) for place in expected} == pytest.approx(expected)
+        assert np.abs(np.diff(out)).max() < 0.04  # and no step anywhere
+
+
 def test_a_take_that_is_extended_goes_on(compiled: bool) -> None:
     with stream(compiled) as (s, core):
         take = noise(9, 2000, 2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fake_runner import STATE, FakeRunner
 
+from segue.server.audio.values import Ring
 from segue.server.config import Config
 from segue.server.stage import Stage
 
@@ -107,6 +108,29 @@ def test_a_muted_monitor_lets_only_takes_through(stage: Stage) -> None:
     assert not out[:, : first - BLOCK].any()
     np.testing.assert_allclose(out[:, first + 2000 : first + 80_000], 0.25, atol=1e-6)
     assert not out[:, -44_100:].any()
-    stage.send("/segue/monitor", "thru")
+    stage.send("/segue/monitor", "mute-while-generated")
     stage.send("/segue/generated", 0.5)
     assert levels(stage) == (1.0, 1.0)
+
+
+def test_one_plays_over_a_loop_with_the_monitor_on_thru(stage: Stage) -> None:
+    tone = np.full((2, 4 * 44_100), 0.25, np.float32)
+    stage.play(tone, tone.shape[1])
+    stage.send("/segue/deck/1/loop", "sec", 1.0)
+    stage.play(tone, 2 * 44_100)
+    over = np.concatenate([np.full((2, 44_100), 0.125, np.float32), np.zeros((2, 44_100), np.float32)], axis=1)
+
+    def heard() -> tuple[float, float]:
+        """While one plays over the loop, and while one rests."""
+        out = stage.play(over, over.shape[1])
+        return float(out[0, 30_000]), float(out[0, 80_000])
+
+    assert heard() == pytest.approx((0.25, 0.25), abs=1e-3)
+    stage.send("/segue/monitor", "thru")
+    assert heard() == pytest.approx((0.375, 0.25), abs=1e-3)
+    written = stage.segment.read(Ring.SOUNDED, 0, stage.frame, 80_000)
+    assert float(written[0, 20_000]) == pytest.approx(0.375, abs=1e-3)  # what one plays is what was heard
+    stage.send("/segue/deck/1/stop", "quant", "off")
+    assert heard() == pytest.approx((0.125, 0.0), abs=1e-6)
+    stage.send("/segue/monitor", "mute")
+    assert heard() == (0.0, 0.0)

@@ -469,8 +469,8 @@ class ServerMethods:
         self._action("nudge", beats)
 
     def monitor(self, mode: str | None = None) -> Any:
-        """Whether the inputs go to the outputs; mute where a mixer lets the performer through, and only what is
-        generated sounds."""
+        """Whether live inputs go to the outputs: while nothing generated stands in their place; always, beside takes and
+        loops; or never, where a mixer lets the performer through."""
         return self._value("monitor", mode)
 
     def generated(self, gain: float | None = None) -> Any:

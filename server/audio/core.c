@@ -272,7 +272,8 @@ static void feed(segue_header *h, const segue_command *c, int64_t frame)
 
 static void gain(segue_header *h, const segue_command *c, int64_t frame)
 {
-    segue_ramp *r = c->source == BUS_DRY ? &h->dry_gain : c->source == BUS_GENERATED ? &h->generated_gain : &h->deck[c->deck].gain;
+    segue_ramp *buses[] = { &h->deck[c->deck].gain, &h->dry_gain, &h->generated_gain, &h->thru };
+    segue_ramp *r = buses[c->source];
     ramp_begin(r, frame, (double)c->gain, c->fade);
     log_applied(h, c, frame, c->source, APPLIED);
 }
@@ -305,7 +306,7 @@ static void apply(segue_header *h, const segue_command *c, int64_t frame)
 
 static int valid(const segue_header *h, const segue_command *c)
 {
-    uint32_t sources = c->op == OP_PLAY ? SILENCE : c->op == OP_GAIN ? BUS_GENERATED : c->op == OP_FEED ? TAPE_PAUSE : UINT32_MAX;
+    uint32_t sources = c->op == OP_PLAY ? SILENCE : c->op == OP_GAIN ? BUS_THRU : c->op == OP_FEED ? TAPE_PAUSE : UINT32_MAX;
     if (c->op == OP_CUE && (h->cue_channel < 0 || c->position < 0 || c->take < 0 || c->take > h->cue_frames)) return 0;
     return c->op >= OP_PLAY && c->op <= OP_CUE && c->deck < h->decks && c->source <= sources && c->curve <= CURVE_LINEAR
         && c->fade >= 0 && isfinite(c->gain);
@@ -457,6 +458,34 @@ static void add_voice(segue_header *h, segue_deck *d, uint32_t v, int64_t frame,
         }
 }
 
+/* What passes in any case, of a live input: with a file it goes as the file's sound comes. */
+
+static int passes(const segue_header *h, const segue_deck *d, int64_t frame)
+{
+    int on = h->thru.after != 0.0 || frame - h->thru.start < h->thru.length;
+    int fading = frame - d->tape_start < d->tape_fade;
+    return on && (d->tape.kind == TAPE_LIVE || (fading && d->tape_before.kind == TAPE_LIVE));
+}
+
+static double live_share(const segue_header *h, const segue_deck *d, int64_t frame)
+{
+    int now = d->tape.kind == TAPE_LIVE, before = d->tape_before.kind == TAPE_LIVE;
+    double x;
+    if (now == before || frame - d->tape_start >= d->tape_fade) return now;
+    x = place(frame - d->tape_start, d->tape_fade);
+    return rising(h, d->tape_curve, now ? x : 1.0 - x);
+}
+
+static void add_thru(segue_header *h, segue_deck *d, int64_t frame, int64_t n, scratch *s)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double g = voice_gain(h, d, VOICE_DRY, frame + i), t = ramp_value(&h->thru, frame + i) * live_share(h, d, frame + i);
+        s->gain[i] = (float)(g + (1.0 - g) * t);
+    }
+    for (int c = 0; c < 2; c++)
+        for (int64_t i = 0; i < n; i++) s->dry[c][i] = s->dry[c][i] * s->gain[i];
+}
+
 static float product(const segue_ramp *a, const segue_ramp *b, int64_t frame)
 {
     return (float)(ramp_value(a, frame) * ramp_value(b, frame));
@@ -485,15 +514,16 @@ static void render_deck(segue_header *h, uint32_t deck, const float *in, float *
 {
     segue_deck *d = &h->deck[deck];
     scratch s = scratch_of(h, d);
-    int generated = 0, dry;
+    int generated = 0, thru = passes(h, d, frame), dry;
     read_input(h, d, &s, in, frame, n);
     for (uint32_t v = VOICE_SLOT_A; v < VOICE_SILENCE; v++)
         if (sounds(d, v, frame)) {
             add_voice(h, d, v, frame, n, &s, s.generated, !generated);
             generated = 1;
         }
-    dry = sounds(d, VOICE_DRY, frame);
-    if (dry) add_voice(h, d, VOICE_DRY, frame, n, &s, s.dry, 1);
+    dry = thru || sounds(d, VOICE_DRY, frame);
+    if (thru) add_thru(h, d, frame, n, &s);
+    else if (dry) add_voice(h, d, VOICE_DRY, frame, n, &s, s.dry, 1);
     for (int c = 0; c < 2; c++) {
         for (int64_t i = 0; i < n; i++) {
             float x = dry ? s.dry[c][i] : generated ? s.generated[c][i] : 0.0f, level;

@@ -19,7 +19,7 @@ typedef enum { DRY = 0, SLOT_A, SLOT_B, LOOP, SILENCE } segue_source;
 typedef enum { VOICE_DRY = 0, VOICE_SLOT_A, VOICE_SLOT_B, VOICE_LOOP_0, VOICE_LOOP_1, VOICE_SILENCE } segue_voice_index;
 typedef enum { EXIT_LADDER = 0, EXIT_DRY, EXIT_LOOP, EXIT_SLOT_OTHER, EXIT_SILENCE } segue_policy;
 typedef enum { CURVE_POWER = 0, CURVE_LINEAR } segue_curve;
-typedef enum { BUS_DECK = 0, BUS_DRY, BUS_GENERATED } segue_bus;
+typedef enum { BUS_DECK = 0, BUS_DRY, BUS_GENERATED, BUS_THRU } segue_bus;
 typedef enum { TAPE_LIVE = 0, TAPE_PLAY, TAPE_PAUSE } segue_tape_kind;
 typedef enum { APPLIED = 0, CANCELLED, REFUSED, NOT_FOUND, REDIRECTED } segue_status;
 typedef enum { FILE_EMPTY = 0, FILE_LOADING, FILE_READY, FILE_FAILED } segue_file_state;
@@ -121,7 +121,7 @@ typedef struct {
     int64_t queue_tail;     /* [cb] */
     int64_t pending_first, pending_end; /* [cb] what pends is pending[first .. end), by frame, then by arrival */
     int64_t log_count;      /* [cb] */
-    segue_ramp dry_gain, generated_gain; /* [cb] */
+    segue_ramp dry_gain, generated_gain, thru; /* [cb] thru: how much of live inputs passes whatever else plays */
     segue_counters counters;
     float master_peak;      /* [cb] */
     uint32_t stream_state, stop, unused; /* [audio process], [ctl] */

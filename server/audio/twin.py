@@ -147,7 +147,7 @@ class Twin:
         self._keep(table)
 
     def _valid(self, c: Any) -> bool:
-        most = {Op.PLAY: Source.SILENCE, Op.GAIN: Bus.GENERATED, Op.FEED: Tape.PAUSE}.get(c.op, 2**32 - 1)
+        most = {Op.PLAY: Source.SILENCE, Op.GAIN: Bus.THRU, Op.FEED: Tape.PAUSE}.get(c.op, 2**32 - 1)
         if c.op == Op.CUE and (self._h.cue_channel < 0 or c.position < 0 or not 0 <= c.take <= self._h.cue_frames):
             return False
         known = Op.PLAY <= c.op <= Op.CUE and c.deck < self._h.decks and c.source <= most
@@ -206,7 +206,7 @@ class Twin:
         elif c.op == Op.CUE:
             self._cue(c, frame)
         elif c.op == Op.GAIN:
-            buses = {Bus.DRY: self._h.dry_gain, Bus.GENERATED: self._h.generated_gain}
+            buses = {Bus.DRY: self._h.dry_gain, Bus.GENERATED: self._h.generated_gain, Bus.THRU: self._h.thru}
             gain = buses.get(c.source, self._d[c.deck].gain)
             gain.before = float(ramp(gain, np.array([frame]))[0])
             gain.after, gain.start, gain.length = c.gain, frame, c.fade

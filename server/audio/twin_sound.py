@@ -137,6 +137,23 @@ class Sound:
             part = x if part is None else part + x
         return part
 
+    def _passes(self, d: Any, frame: int) -> bool:
+        r, fading = self._h.thru, frame - d.tape_start < d.tape_fade
+        live = d.tape.kind == Tape.LIVE or (fading and d.tape_before.kind == Tape.LIVE)
+        return bool((r.after != 0.0 or frame - r.start < r.length) and live)
+
+    def _thru(self, d: Any, frame: int, dry: Audio) -> Audio:
+        """What passes of a live input whatever else plays, and what would sound anyway."""
+        frames = np.arange(frame, frame + dry.shape[1])
+        now, before = d.tape.kind == Tape.LIVE, d.tape_before.kind == Tape.LIVE
+        share = np.full(len(frames), float(now))
+        if now != before and frame - d.tape_start < d.tape_fade:
+            x = place(frames - d.tape_start, d.tape_fade)
+            share = self._rising(d.tape_curve, x if now else 1.0 - x)
+        gain = self.gain(d, DRY, frames)
+        heard: Audio = dry * (gain + (1.0 - gain) * (ramp(self._h.thru, frames) * share)).astype(np.float32)
+        return heard
+
     def render(self, block: Audio | None, out: Audio, frame: int, n: int) -> None:
         """Plays n frames of every deck, between two of which nothing happens, into `out`; stream thread."""
         h, master = self._h, None
@@ -172,7 +189,7 @@ class Sound:
         h = self._h
         source = self._read_input(d, block, frame, n)
         generated = self._part(d, range(SLOT_A, SILENCE), frame, source)
-        dry = self._part(d, range(DRY, DRY + 1), frame, source)
+        dry = self._thru(d, frame, source) if self._passes(d, frame) else self._part(d, range(DRY, DRY + 1), frame, source)
         parts = [part for part in (dry, generated) if part is not None]
         mix = self._clean(
             np.zeros((2, n), np.float32) if not parts else parts[0].copy() if len(parts) == 1 else parts[0] + parts[1]

@@ -57,6 +57,7 @@ class Bus(IntEnum):
     DECK = 0
     DRY = 1
     GENERATED = 2
+    THRU = 3
 
 
 class Tape(IntEnum):
