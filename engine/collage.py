@@ -22,11 +22,11 @@ Audio = NDArray[np.float32]
 Values = NDArray[np.floating]
 
 SHORTEST_S, LONGEST_S = 0.2, 0.42  # of a piece: a syllable or an eighth, and less than what would be heard as a quotation
-LEAST_LAG_S = 0.25  # shorter repetitions are tone, not rhythm
+LEAST_LAG_S = 0.4  # shorter repetitions are tone or a subdivision, not a beat
 LAGS = 3  # of the best repetitions that are used, and their multiples
 ALIKE = 4  # frames around a splice that are compared
 APART = 3  # frames by which the lags of two neighbours differ at least
-REPEATS = 1.0  # weight of how badly a lag repeats beside how badly a splice fits
+REPEATS = 3.0  # weight of how badly a lag repeats beside how badly a splice fits
 CHANCE = 0.3  # by how much the noise may change a cost
 FADE = 1024  # samples of a splice
 SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
