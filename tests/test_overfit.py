@@ -117,7 +117,7 @@ def test_what_is_held_is_near_by_every_measure() -> None:
 
 
 def test_a_codec_that_is_fitted_listens_to_the_clip() -> None:
-    """With the posterior's noise its latents came to be the same wherever in the clip they were."""
+    """Although the posterior's noise is there: before audio was brought to unit variance, latents came to be all alike."""
     from segue.engine.models.families import build_codec
 
     work = work_of("paper_latent", 0.5, codec_steps=40)
@@ -129,7 +129,7 @@ def test_a_codec_that_is_fitted_listens_to_the_clip() -> None:
     with torch.no_grad():
         assert float(encoded(codec, audio).std(dim=1).mean()) == pytest.approx(1.0, abs=0.05)
         raw = module.encoder(torch.from_numpy(audio[None, :, : len(audio[0]) // 128 * 128]))[0][0]
-    assert float(raw.std(0).mean()) > 0.1 * float(raw.std())
+    assert float(raw.std(0).mean()) > 0.5 * float(raw.std())
 
 
 def test_the_differentiable_log_mel_is_the_one_that_judges() -> None:

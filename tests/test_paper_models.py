@@ -173,6 +173,16 @@ def test_the_vae_has_eight_layers_a_side_and_a_stride_of_128() -> None:
     assert vae.decode(z).shape == (2, 2, 128 * 3)
 
 
+@torch.no_grad()
+def test_a_fresh_vae_tells_sounds_apart_through_its_posterior() -> None:
+    """Latents that vary less than the posterior's noise are soon left out by the decoder."""
+    torch.manual_seed(1)
+    vae = PaperVae(presets()["paper-latent-small"].codec)
+    mean, log_variance = vae.encoder(0.1 * torch.randn(1, 2, 128 * 64))
+    assert float(mean.std(1).mean()) > 4 * float((log_variance / 2).exp().mean())
+    assert float(vae.decoder(torch.randn(1, 8, 16)).std()) < 0.1
+
+
 def test_a_windowed_decode_and_encode_equal_the_whole() -> None:
     vae, frames, first, last = woken(PaperVae(TINY_VAE)), 60, 25, 31
     z, reach = noise(1, 6, frames), vae.receptive_frames

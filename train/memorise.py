@@ -1,8 +1,4 @@
-"""Fits a codec and a denoiser to one clip: the plan, and the two fits.
-
-A codec is fitted without the posterior's noise. With it, on so little music, the decoder soon makes noise of the right colour
-out of that noise and the encoder goes silent (docs/LOG.md), and then there is nothing left to hold.
-"""
+"""Fits a codec and a denoiser to one clip: the plan, and the two fits."""
 
 from __future__ import annotations
 
@@ -21,9 +17,9 @@ from torch.nn import functional as F
 from segue.engine import measure
 from segue.engine.noise import generator
 from segue.engine.protocols import Codec
-from segue.train.codec import picture_distance, pictures
+from segue.train.codec_loss import picture_distance, pictures
 from segue.train.diffusion import draw_levels, per_frame, v_loss
-from segue.train.losses import RESOLUTIONS, spectral_distance
+from segue.train.losses import RESOLUTIONS, kl, spectral_distance
 from segue.train.optim import Stepper, rate_at
 
 LEFT, NEW = 0.4, 0.4  # of a window of a denoiser with a level per frame: what is given before, and what is made
@@ -31,7 +27,7 @@ GIVEN = 0.8  # of its windows: those whose ends are clean
 CROP = 8_192  # samples of a codec's step, one resolution after another
 HEARD = 1.0  # weight of the log-mel distance that is judged
 HEARD_WINDOWS = ((measure.MEL_WINDOW, measure.MEL_BANDS), (measure.MEL_WINDOW // 4, measure.MEL_BANDS // 2))
-SMALL = 1e-3  # weight of the latents' mean square, in place of the KL divergence
+NEAR_NORMAL = 1e-2  # weight of the KL divergence, as in the recipe of the paper's codec
 LEVEL_POWER = 2.5  # noisy levels, which decide what is made, come more often (docs/LOG.md)
 WARM_UP = 20  # steps
 REPORT_STEPS = 50
@@ -96,9 +92,10 @@ def fit_codec(codec: Any, audio: Audio, plan: Plan, say: Say) -> list[float]:
     def loss_of(step: int) -> Tensor:
         first = int(torch.randint(audio.shape[1] - size + 1, (), generator=g))
         x = whole[None, :, first : first + size]
-        z, _ = codec.encoder(x)
+        mean, log_variance = codec.encoder(x)
+        z = mean + torch.randn(mean.shape, generator=g) * (log_variance / 2).exp()
         shift = int(torch.randint(measure.MEL_HOP, (), generator=g))
-        loss: Tensor = _nearness(codec, z, x, step, shift) + SMALL * z.square().mean()
+        loss: Tensor = _nearness(codec, z, x, step, shift) + NEAR_NORMAL * kl(mean, log_variance)
         return loss
 
     losses = fit(codec, plan.codec_steps, plan.codec_rate, loss_of, "codec", say)

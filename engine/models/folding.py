@@ -17,16 +17,17 @@ from segue.engine.models.shaped import Shaped
 from segue.engine.models.vae import check_audio, check_latents
 
 SIDES = 2  # left and right
+UNIT_GAIN = 10.0  # from music at -18 LUFS to about unit variance
 
 
 @dataclass(frozen=True)
 class FoldSpec:
-    """Shape of a fold; lengths in samples. gain: from audio to latents, so that music at -18 LUFS has unit variance."""
+    """Shape of a fold; lengths in samples. gain: from audio to latents."""
 
     rate: int = 44_100
     frame: int = 32
     hop: int = 16
-    gain: float = 10.0
+    gain: float = UNIT_GAIN
 
     def __post_init__(self) -> None:
         if self.frame % self.hop or (self.frame - self.hop) % 2:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segue.engine.models.folding import UNIT_GAIN
 from segue.engine.models.shaped import Shaped
 from segue.engine.models.vae import NARROW_POSTERIOR, Block, check_audio, check_latents
 
@@ -25,7 +26,8 @@ class PaperVaeSpec:
     """Sizes of a PaperVae; the paper gives none but the layers and the stride.
 
     width: channels at the full rate, doubled with every halving of the rate up to `widest`. kernel: positions of a layer's
-    depthwise convolution. expansion: of its MLP.
+    depthwise convolution. expansion: of its MLP. gain: from audio to the network, which would otherwise hear its own biases:
+    latents begin all alike, and the decoder learns to make noise of the posterior's noise.
     """
 
     rate: int = 44_100
@@ -34,6 +36,7 @@ class PaperVaeSpec:
     widest: int = 512
     kernel: int = 7
     expansion: int = 4
+    gain: float = UNIT_GAIN
 
     @property
     def latent_hop(self) -> int:
@@ -50,6 +53,7 @@ class PaperEncoder(nn.Module):
 
     def __init__(self, spec: PaperVaeSpec) -> None:
         super().__init__()
+        self.gain = spec.gain
         self.opening = nn.Conv1d(2, spec.width, OPENING, padding=OPENING // 2)
         self.layers = nn.ModuleList(_block(spec, max(0, i - 1)) for i in range(LAYERS))
         self.downs = nn.ModuleList(Down(spec.width_at(i), spec.width_at(i + 1)) for i in range(LAYERS - 1))
@@ -59,7 +63,7 @@ class PaperEncoder(nn.Module):
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, 2, T * 128]` to mean and log-variance, `[B, T, latent_dim]` each, not yet normalised."""
-        h = self.layers[0](self.opening(audio).transpose(1, 2))
+        h = self.layers[0](self.opening(self.gain * audio).transpose(1, 2))
         for layer, down in zip(self.layers[1:], self.downs, strict=True):
             h = down(layer(h))
         mean, log_variance = self.outward(self.norm(h)).chunk(2, dim=-1)
@@ -71,6 +75,7 @@ class PaperDecoder(nn.Module):
 
     def __init__(self, spec: PaperVaeSpec) -> None:
         super().__init__()
+        self.gain = spec.gain
         deepest = LAYERS - 1
         self.inward = nn.Linear(spec.latent_dim, spec.width_at(deepest))
         self.layers = nn.ModuleList(_block(spec, min(deepest, LAYERS - i)) for i in range(LAYERS))
@@ -83,7 +88,7 @@ class PaperDecoder(nn.Module):
         h = self.layers[0](self.inward(z))
         for layer, up in zip(self.layers[1:], self.ups, strict=True):
             h = up(layer(h))
-        audio: Tensor = self.closing(self.norm(h).transpose(1, 2))
+        audio: Tensor = self.closing(self.norm(h).transpose(1, 2)) / self.gain
         return audio
 
     def tone(self, z: Tensor) -> Tensor:
