@@ -167,7 +167,8 @@ def prepared(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("noise", [False, True])
 def test_training_resumes_exactly(prepared: Path, tmp_path: Path, noise: bool) -> None:
     from segue.train.clips import Library
-    from segue.train.codec import Recipe, Run
+    from segue.train.codec import Run
+    from segue.train.codec_recipe import Recipe
     from segue.train.loop import resume, save
 
     def weights(steps: tuple[int, ...], name: str) -> torch.Tensor:
@@ -188,7 +189,8 @@ def test_training_resumes_exactly(prepared: Path, tmp_path: Path, noise: bool) -
 
 
 def test_decoder_stage_leaves_the_encoder_alone(prepared: Path, tmp_path: Path) -> None:
-    from segue.train.codec import Recipe, train_codec
+    from segue.train.codec import train_codec
+    from segue.train.codec_recipe import Recipe
     from segue.train.loop import Plan
 
     small = Recipe(batch=1, frames=8, steps=2, codec=SMALL, settle_clips=2)
@@ -203,7 +205,7 @@ def test_decoder_stage_leaves_the_encoder_alone(prepared: Path, tmp_path: Path) 
 
 
 def test_recipe_refuses_an_unknown_key(tmp_path: Path) -> None:
-    from segue.train.codec import read_recipe
+    from segue.train.codec_recipe import read_recipe
 
     path = tmp_path / "bad.yaml"
     path.write_text("batchsize: 4\n")
@@ -212,10 +214,10 @@ def test_recipe_refuses_an_unknown_key(tmp_path: Path) -> None:
 
 
 def test_shipped_recipes_are_valid() -> None:
-    from segue.train import codec as module
+    from segue.train.codec_recipe import read_recipe
 
     for name in ("codec", "codec_decoder", "paper_codec"):
-        module.read_recipe(Path(name))
+        read_recipe(Path(name))
 
 
 def test_long_encode_equals_one_encode(codec: LiveCodec) -> None:

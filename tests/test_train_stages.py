@@ -23,7 +23,7 @@ from segue.engine.models.unet1d import UnetSpec
 from segue.engine.models.vae import CodecSpec
 from segue.engine.paper import noised
 from segue.train import codec as codec_stage
-from segue.train import distill, few_steps, finetune, gpu, overfit, pieces
+from segue.train import codec_recipe, distill, few_steps, finetune, gpu, overfit, pieces
 from segue.train.clips import Library
 from segue.train.data import RATE, prepare, read_index
 from segue.train.diffusion import Recipe, Run, read_recipe, train_diffusion
@@ -94,7 +94,7 @@ def test_every_recipe_that_ships_is_read_by_its_stage() -> None:
         elif "finetune" in path.stem:
             finetune.read_recipe(path)
         elif "codec" in path.stem or "noise" in path.stem:
-            codec_stage.read_recipe(path)
+            codec_recipe.read_recipe(path)
         else:
             read_recipe(path)
     paper = read_recipe(Path("paper_latent"))
@@ -204,7 +204,7 @@ def test_every_family_trains_packs_and_plays(prepared: Path, tmp_path: Path, fam
             "steps": 2, "check_steps": 0, "sample_steps": 2, "precision": "fp32",
         })
     )  # fmt: skip
-    codec_path = codec_stage.train_codec(codec_stage.read_recipe(tmp_path / "codec.yaml"), [prepared], Plan(tmp_path / "codec"))
+    codec_path = codec_stage.train_codec(codec_recipe.read_recipe(tmp_path / "codec.yaml"), [prepared], Plan(tmp_path / "codec"))
     _, decoder = load_codec(codec_path)
     recipe = read_recipe(tmp_path / "generator.yaml")
     recipe = replace(recipe, frames=recipe.frames if family == "paper-waveform" else 500)
@@ -229,7 +229,7 @@ def _plain(spec: object) -> dict[str, object]:
 
 
 def test_fine_tuning_moves_the_decoder_alone_and_resumes_exactly(prepared: Path, tmp_path: Path) -> None:
-    small = codec_stage.Recipe(batch=1, frames=16, steps=1, codec=CODEC, settle_clips=2)
+    small = codec_recipe.Recipe(batch=1, frames=16, steps=1, codec=CODEC, settle_clips=2)
     start = codec_stage.train_codec(small, [prepared], Plan(tmp_path / "first"))
     recipe = replace(small, stage="decoder", noise=True, steps=4)
     ours = finetune.Recipe(width=4, alone=1)
@@ -403,7 +403,7 @@ def test_a_job_goes_from_pieces_to_a_model_over_two_machines(
 
 
 def test_a_fold_needs_no_training(tmp_path: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = codec_stage.Recipe(codec=FoldSpec(), model="paper-waveform", family="paper-waveform")
+    recipe = codec_recipe.Recipe(codec=FoldSpec(), model="paper-waveform", family="paper-waveform")
     path = codec_stage.train_codec(recipe, [prepared], Plan(tmp_path))
     assert load_codec(path)[0].codec == FoldSpec()
     assert "nothing to train" in capsys.readouterr().err

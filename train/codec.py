@@ -8,87 +8,25 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segue.engine import noise
 from segue.engine.models.families import families
-from segue.engine.models.spec import FAMILY, CodecShape, build
-from segue.engine.models.vae import CodecSpec
-from segue.train import loop, parallel, precision
+from segue.engine.models.spec import FAMILY, build
+from segue.train import loop, parallel
 from segue.train.clips import Library
+from segue.train.codec_loss import losses
+from segue.train.codec_recipe import Recipe, build_codec, learns, read_recipe
 from segue.train.ema import Ema
 from segue.train.feed import Feed
-from segue.train.losses import RESOLUTIONS, Distance, energy_distance, kl, spectral_distance
 from segue.train.optim import Stepper, rate_at
-from segue.train.recipe import changed, made, preset, read
 
-STAGES = ("both", "decoder")
-STATISTICS_DECAY = 0.99
-SETTLE_CLIPS = 200
 SAMPLES = 2
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a codec run is. `batch` clips of `frames` latent frames a step, over all processes; `rate` is the peak learning rate.
-
-    `noise` trains the noise branch too, by the energy distance. Begin without it: noise that is there from the first step
-    takes over before the network has learned any phase, and the tone dies. sample_steps: steps between two sets of clips.
-    """
-
-    stage: str = "both"
-    noise: bool = False
-    batch: int = 8
-    frames: int = 48
-    rate: float = 1e-3
-    warm_up: int = 100
-    ema: float = 0.999
-    kl: float = 1e-3
-    latent_noise: tuple[float, float] = (0.1, 0.2)
-    precision: str = "bf16"
-    steps: int = 100_000
-    sample_steps: int = 0
-    settle_clips: int = SETTLE_CLIPS
-    seed: int = 1
-    codec: CodecShape = field(default_factory=CodecSpec)
-    model: str = "live"
-    family: str = FAMILY
-
-
-def read_recipe(path: Path) -> Recipe:
-    """A recipe from YAML; `model` names the preset whose codec it is. Raises `ValueError` for an unknown key or stage."""
-    return from_values(path, read(path, [f.name for f in fields(Recipe) if f.name != "family"]))
-
-
-def from_values(path: Path, values: dict[str, Any]) -> Recipe:
-    """A recipe from its values. Raises `ValueError`."""
-    spec = preset(path, values)
-    named = {"model": spec.name, "family": spec.family, "codec": changed(path, "codec", spec.codec, values)}
-    if values.get("stage", "both") not in STAGES:
-        raise ValueError(f"stage {values['stage']!r} in {path}, allowed {', '.join(STAGES)}: choose one")
-    if "latent_noise" in values:
-        values["latent_noise"] = tuple(values["latent_noise"])
-    recipe = made(path, Recipe, values | named)
-    precision.check(recipe.precision)
-    if recipe.noise and not hasattr(build_codec(recipe), "noise_at"):
-        raise ValueError(f"noise in {path}: the codec of {recipe.model} has no noise branch; set it to false")
-    return recipe
-
-
-def build_codec(recipe: Recipe) -> Any:
-    """An untrained codec."""
-    return families()[recipe.family].codec(recipe.codec)
-
-
-def learns(codec: nn.Module) -> bool:
-    """Whether there is anything to train: a fold of samples has no weights."""
-    return any(True for _ in codec.parameters())
 
 
 class Run:
@@ -142,7 +80,7 @@ class Run:
         if self.feed is None:
             raise ValueError("Run: got no audio; give a library")
         x = self.feed(self.step).to(self.device, non_blocking=True)
-        loss, parts = losses(self, x)
+        loss, parts = losses(self.codec, self.recipe, self.step, x)
         norm = self.stepper(loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
         if norm == norm and norm != float("inf"):
             self.ema.update(self.codec)
@@ -155,87 +93,6 @@ def draw_clips(recipe: Recipe, library: Library, step: int) -> Tensor:
     length = recipe.frames * recipe.codec.latent_hop
     clips = [library.clip(np.random.default_rng([recipe.seed, step, i]), length) for i in parallel.share(recipe.batch)]
     return torch.from_numpy(np.stack(clips))
-
-
-@dataclass(frozen=True)
-class Chance:
-    """What chance decides for a whole step, alike in all processes: a generator that is drawn from in a fixed order."""
-
-    generator: torch.Generator
-
-    def uniform(self, low: float, high: float) -> float:
-        """A number between the two."""
-        return low + (high - low) * float(torch.rand((), generator=self.generator))
-
-    def integer(self, count: int) -> int:
-        """An integer below `count`."""
-        return int(torch.randint(count, (), generator=self.generator))
-
-
-def noisy_latents(run: Run, mean: Tensor, log_variance: Tensor, share: float) -> Tensor:
-    """A posterior draw plus noise of a share of each channel's spread, so that the decoder forgives the generator."""
-    items = [noise.generator(run.recipe.seed, run.step, i) for i in parallel.share(run.recipe.batch)]
-    drawn = torch.stack([noise.normal((2, *mean.shape[1:]), item) for item in items]).to(mean)
-    noisy: Tensor = mean + drawn[:, 0] * (0.5 * log_variance).exp() + drawn[:, 1] * (share * run.codec.std)
-    return noisy
-
-
-def follow_statistics(codec: Any, mean: Tensor, step: int) -> None:
-    """Let the codec's normalisation follow the latents' mean and spread a channel."""
-    decay = min(STATISTICS_DECAY, step / (step + 1))
-    flat = mean.detach().float().flatten(0, 1)
-    codec.mean.lerp_(flat.mean(0), 1 - decay)
-    codec.std.copy_(codec.std.square().lerp(flat.var(0), 1 - decay).sqrt())
-
-
-def coded(run: Run, x: Tensor, chance: Chance) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Decodings of `[B, 2, N]` (two draws of the noise branch, or one without), and the posterior's mean and log-variance."""
-    codec, recipe = run.codec, run.recipe
-    share = chance.uniform(*recipe.latent_noise)
-    with precision.autocast(x.device, recipe.precision):
-        with torch.set_grad_enabled(recipe.stage == "both"):
-            mean, log_variance = (part.float() for part in codec.encoder(x))
-        if recipe.stage == "both":
-            follow_statistics(codec, mean, run.step)
-        z = noisy_latents(run, mean, log_variance, share)
-        if recipe.noise:
-            offsets = [chance.integer(codec.spec.noise_frames) for _ in range(2)]
-            return codec.decoder.draws(z, [codec.noise_at(offset, recipe.frames) for offset in offsets]), mean, log_variance
-        made = codec.decoder.pictured(z) if pictures(codec) else codec.decoder.tone(z)
-        return [made.float()], mean, log_variance
-
-
-def pictures(codec: Any) -> bool:
-    """Whether a codec's network makes images, from which audio is found without one: then images are compared, not audio."""
-    return hasattr(codec.decoder, "pictured")
-
-
-def picture_distance(y: Tensor, x: Tensor) -> Tensor:
-    """L1 of images."""
-    return (y - x).abs().mean()
-
-
-def fit(d: Distance, x: Tensor, draws: list[Tensor]) -> Tensor:
-    """How far the draws are from x: the distance of one, the energy distance of two."""
-    return energy_distance(d, x, *draws) if len(draws) > 1 else d(draws[0], x)
-
-
-def losses(run: Run, x: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Loss of one batch `[B, 2, N]` at one random resolution in one view pair, and its parts."""
-    chance = Chance(noise.generator(run.recipe.seed, run.step))
-    d, window = draw_distance(chance, run.codec.rate)
-    draws, mean, log_variance = coded(run, x, chance)
-    if pictures(run.codec):
-        d, x = picture_distance, run.codec.encoder.image(x)
-    near, rest = fit(d, x, draws), kl(mean, log_variance)
-    total = near + run.recipe.kl * rest
-    return total, {"loss": float(total.detach()), f"fit{window}": float(near.detach()), "kl": float(rest.detach())}
-
-
-def draw_distance(chance: Chance, rate: int) -> tuple[Distance, int]:
-    """A spectral distance at one random resolution in one view pair, and its window."""
-    window, bands = RESOLUTIONS[chance.integer(len(RESOLUTIONS))]
-    return spectral_distance(window, bands, bool(chance.integer(2)), rate, chance.integer(window // 2)), window
 
 
 @torch.no_grad()
@@ -313,15 +170,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: Any) -> int:
     """`segue train codec`: 0, or 2 with one line where the recipe or the data are wrong."""
-    parallel.start()
-    first = parallel.rank() == 0
-    try:
-        path = train_codec(read_recipe(args.recipe), args.data, loop.plan_of(args), args.start)
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    finally:
-        parallel.finish()
-    if first:
-        print(path)
-    return 0
+    return loop.command(lambda: train_codec(read_recipe(args.recipe), args.data, loop.plan_of(args), args.start))

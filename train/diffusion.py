@@ -6,7 +6,6 @@ Several processes (`torchrun --nproc-per-node 2 -m segue train diffusion ...`) s
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -264,21 +263,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: Any) -> int:
     """`segue train diffusion`: 0, or 2 with one line where the recipe or the latents are wrong."""
-    parallel.start()
-    first = parallel.rank() == 0
-    try:
+
+    def train() -> Path:
         recipe = read_recipe(args.recipe)
         latents = Latents(args.latents, recipe.frames)
         held_out = Latents(args.held_out, recipe.frames) if args.held_out else latents
-        path = train_diffusion(recipe, latents, held_out, loop.plan_of(args), _samples(args, held_out))
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    finally:
-        parallel.finish()
-    if first:
-        print(path)
-    return 0
+        return train_diffusion(recipe, latents, held_out, loop.plan_of(args), _samples(args, held_out))
+
+    return loop.command(train)
 
 
 def _samples(args: Any, held_out: Latents) -> Callable[[nn.Module], Samples] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import torch
 
 from segue.engine import noise
 from segue.train import codec as base
-from segue.train import loop, parallel
+from segue.train import codec_recipe, loop, parallel
 from segue.train.clips import Library
+from segue.train.codec_loss import Chance, coded, draw_distance, fit
 from segue.train.discriminator import Discriminator, deceiving_loss, feature_loss, judging_loss
 from segue.train.optim import Stepper, rate_at
 from segue.train.recipe import made, read
@@ -33,18 +33,18 @@ class Recipe:
     alone: int = 50
 
 
-def read_recipe(path: Path) -> tuple[base.Recipe, Recipe]:
+def read_recipe(path: Path) -> tuple[codec_recipe.Recipe, Recipe]:
     """The codec's and the fine-tuning's recipe from one YAML file. Raises `ValueError` for an unknown key."""
     own = [f.name for f in fields(Recipe)]
-    values = read(path, [*own, *(f.name for f in fields(base.Recipe) if f.name not in ("family", "stage"))])
+    values = read(path, [*own, *(f.name for f in fields(codec_recipe.Recipe) if f.name not in ("family", "stage"))])
     ours = made(path, Recipe, {key: values.pop(key) for key in own if key in values})
-    return base.from_values(path, values | {"stage": "decoder"}), ours
+    return codec_recipe.from_values(path, values | {"stage": "decoder"}), ours
 
 
 class Run(base.Run):
     """A codec's run with a discriminator beside it."""
 
-    def __init__(self, recipe: base.Recipe, ours: Recipe, device: torch.device, library: Library | None) -> None:
+    def __init__(self, recipe: codec_recipe.Recipe, ours: Recipe, device: torch.device, library: Library | None) -> None:
         super().__init__(recipe, device, library)
         self.ours = ours
         with torch.random.fork_rng(devices=[]):
@@ -57,12 +57,12 @@ class Run(base.Run):
         if self.feed is None:
             raise ValueError("Run: got no audio; give a library")
         recipe, x = self.recipe, self.feed(self.step).to(self.device, non_blocking=True)
-        chance = base.Chance(noise.generator(recipe.seed, self.step))
-        d, _ = base.draw_distance(chance, self.codec.rate)
-        draws, _, _ = base.coded(self, x, chance)
+        chance = Chance(noise.generator(recipe.seed, self.step))
+        d, _ = draw_distance(chance, self.codec.rate)
+        draws, _, _ = coded(self.codec, recipe, self.step, x, chance)
         judging = judging_loss(self.judge(x), self.judge(draws[0].detach()))
         self.judge_stepper(judging, rate_at(self.step, progress, self.ours.judge_rate, recipe.warm_up))
-        near = base.fit(d, x, draws)
+        near = fit(d, x, draws)
         parts = {"fit": near, "judging": judging}
         if self.step >= self.ours.alone:
             parts |= self._deceive(x, draws[0], near, progress)
@@ -97,9 +97,9 @@ class Run(base.Run):
             self.judge_stepper.restore(state["judge_optimiser"])
 
 
-def finetune_codec(recipe: base.Recipe, ours: Recipe, data: list[Path], start: Path | None, plan: loop.Plan) -> Path:
+def finetune_codec(recipe: codec_recipe.Recipe, ours: Recipe, data: list[Path], start: Path | None, plan: loop.Plan) -> Path:
     """Fine-tune from the checkpoint `start` (not needed to resume); returns `plan.out/codec.pt`. Raises as `train_codec` does."""
-    if not base.learns(base.build_codec(recipe)):
+    if not codec_recipe.learns(codec_recipe.build_codec(recipe)):
         return base.write_fixed(recipe, plan.out)
     library = Library(data)
     run = Run(recipe, ours, parallel.device(), library)
@@ -124,15 +124,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: Any) -> int:
     """`segue train codec-finetune`: 0, or 2 with one line where the recipe or the data are wrong."""
-    parallel.start()
-    first = parallel.rank() == 0
-    try:
-        path = finetune_codec(*read_recipe(args.recipe), args.data, args.start, loop.plan_of(args))
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    finally:
-        parallel.finish()
-    if first:
-        print(path)
-    return 0
+    return loop.command(lambda: finetune_codec(*read_recipe(args.recipe), args.data, args.start, loop.plan_of(args)))

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from segue.engine.models.spec import ModelSpec
-from segue.train import codec, diffusion, distill, encode, few_steps, finetune, loop, parallel, recipe
+from segue.train import codec, codec_recipe, diffusion, distill, encode, few_steps, finetune, loop, parallel, recipe
 from segue.train.clips import Library
 from segue.train.codec_measures import measure, summary
 from segue.train.latents import Latents
@@ -97,7 +97,7 @@ def unpack(job: Job) -> None:
 def train_codec(job: Job) -> str:
     """The three stages of a codec; its checkpoint."""
     data = [job.audio]
-    recipes = {name: codec.read_recipe(job.recipes[name]) for name in ("codec", "noise")}
+    recipes = {name: codec_recipe.read_recipe(job.recipes[name]) for name in ("codec", "noise")}
     pair = finetune.read_recipe(job.recipes["finetune"])
     stages: list[tuple[str, int, Callable[[Path | None], Path]]] = [
         ("codec", recipes["codec"].steps, lambda start: codec.train_codec(recipes["codec"], data, job.plan("codec"))),

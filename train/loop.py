@@ -194,3 +194,19 @@ def plan_of(args: argparse.Namespace) -> Plan:
         args.out, args.minutes, args.session, args.resume, args.pause_file, args.save_seconds, args.report_steps, args.board,
         tuple(args.keep),
     )  # fmt: skip
+
+
+def command(training: Callable[[], Path]) -> int:
+    """Trains in every process and prints the checkpoint once: 0, or 2 with one line where what was given is wrong."""
+    parallel.start()
+    first = parallel.rank() == 0
+    try:
+        path = training()
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        parallel.finish()
+    if first:
+        print(path)
+    return 0
