@@ -38,6 +38,7 @@ AFTER_S = 8.0  # what the source plays before it is continued
 BEATS, SEED = 8.0, 42
 FADE_S = 1.0  # left out of the recording on either side of what is judged
 TOLD = 20  # repeats that are told one by one
+SHORT_S, GATE_LUFS, BELOW_LU, LRA_PERCENTILES = 3, -70.0, 20.0, (10, 95)  # EBU Tech 3342
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,11 @@ def judged(recording: Recording, bpm: float | None = None) -> dict[str, Any]:
         part = recording.read(first, size)
         levels += [loudness(part[:, i : i + rate], rate) for i in range(0, part.shape[1] - rate + 1, rate)]
         found.append(faults(part, rate))
-        if part.shape[1] == size:
+        if part.shape[1] >= SHORT_S * rate:
             onsets = flux(part, rate)
             risen.append(float(onsets.mean()))
-            beats.append(beat_of(onsets, rate / MEL_HOP))
+            if part.shape[1] == size:
+                beats.append(beat_of(onsets, rate / MEL_HOP))
         print(
             f"endless: judged {(first + part.shape[1]) / rate:.0f} of {recording.length / rate:.0f} s",
             file=sys.stderr,
@@ -93,6 +95,7 @@ def judged(recording: Recording, bpm: float | None = None) -> dict[str, Any]:
     return {
         "seconds": recording.length / rate,
         "loudness_lufs": course(levels, 1.0),
+        "loudness_range_lu": loudness_range(levels),
         "flux": course(risen, EVERY_S),
         "tempo": asdict(drifted) if drifted else None,
         "dc": max((one.dc for one in found), default=None),
@@ -112,6 +115,21 @@ def course(values: Sequence[float], every_s: float) -> dict[str, float] | None:
     minutes = np.arange(len(values)) * every_s / 60
     slope = float(np.polyfit(minutes, values, 1)[0]) if len(values) > 1 else None
     return asdict(Course(float(np.mean(values)), slope, float(min(values)), float(max(values))))
+
+
+def loudness_range(levels: Sequence[float]) -> float | None:
+    """Loudness range in LU (EBU Tech 3342: 10th to 95th percentile of the loudness of SHORT_S, gated at -70 LUFS and 20 LU below
+    the mean) out of the loudness of every second; None where nothing sounds for so long."""
+    power = 10 ** (np.asarray(levels) / 10)
+    if len(power) < SHORT_S:
+        return None
+    short = np.convolve(power, np.full(SHORT_S, 1 / SHORT_S), "valid")
+    short = short[short >= 10 ** (GATE_LUFS / 10)]
+    short = short[short >= short.mean() / 10 ** (BELOW_LU / 10)] if len(short) else short
+    if not len(short):
+        return None
+    low, high = np.percentile(10 * np.log10(short), LRA_PERCENTILES)
+    return float(high - low)
 
 
 def score(beats: float, bpm: float, seed: int) -> list[Event]:
@@ -153,11 +171,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost", type=float, default=COST_S, help="seconds charged for a window of new audio")
     parser.add_argument("--out", type=Path, default=None, help="WAV file to keep what sounded in (default: kept nowhere)")
     parser.add_argument("--into", type=Path, default=None, help="Markdown file that gets the table")
+    parser.add_argument("--pieces", type=Path, default=None, help="a folder in place of --input: each file, at its own tempo")
     parser.add_argument("--heard", type=Path, default=None, help="judge this recording as it is, and play nothing")
 
 
 def run(args: Any) -> int:
     """`segue evaluate endless`: 0, or 2 with one line where it could not be played."""
+    if args.pieces:
+        return run_pieces(args)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             told = heard(args) if args.heard else played(args, args.out or Path(scratch) / "endless.wav")
@@ -167,6 +188,27 @@ def run(args: Any) -> int:
     if args.into:
         put(args.into, "endless", table(told))
     print(json.dumps(told) if args.json else text(told))
+    return 0
+
+
+def run_pieces(args: Any) -> int:
+    """`segue evaluate endless --pieces`: as `run`, a row a file."""
+    from segue.bench import endless_pieces
+
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def play_one(excerpt: Path, bpm: float) -> dict[str, Any]:
+            return played(argparse.Namespace(**{**vars(args), "input": excerpt, "bpm": bpm}), Path(scratch) / "endless.wav")
+
+        try:
+            rows = endless_pieces.pieces(endless_pieces.excerpts(args.pieces), play_one, Path(scratch))
+        except (OSError, soundfile.LibsndfileError) as error:
+            print(f"endless: {error}", file=sys.stderr)
+            return 2
+    told = endless_pieces.table(rows)
+    if args.into:
+        put(args.into, "endless_pieces", told)
+    print(json.dumps({"pieces": rows, "holding": endless_pieces.holding(rows)}) if args.json else told)
     return 0
 
 
@@ -212,6 +254,7 @@ def table(told: dict[str, Any]) -> str:
     row("share of stretches within 4 % of the tempo", "tempo", "held")
     row("share of the onsets that a beat explains", "tempo", "share")
     row("loudness, LUFS", "loudness_lufs", "mean", digits=1)
+    row("loudness range of 3 s, LU", "loudness_range_lu", digits=1)
     row("loudness, LU a minute", "loudness_lufs", "per_minute")
     row("spectral flux", "flux", "mean", digits=1)
     row("side over mid, dB", "side_db", "mean", digits=1)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from segue.bench.endless import course, gaps
+from segue.bench.endless import SOURCE, course, gaps, loudness_range
+from segue.bench.endless_pieces import excerpts, figures, holding, table
 from segue.server.cli import main
 
 RATE = 44_100
@@ -50,6 +51,55 @@ def test_gaps_and_courses_are_counted() -> None:
     assert line is not None
     assert line["per_minute"] == pytest.approx(2.0)
     assert (line["least"], line["largest"]) == (1.0, 3.0)
+
+
+def test_a_loudness_range_is_that_of_ebu_tech_3342() -> None:
+    assert loudness_range([-20.0] * 20 + [-30.0] * 20) == pytest.approx(10, abs=0.1)  # its minimum requirement of two tones
+    assert loudness_range([-20.0] * 20 + [-20.0] * 20) == pytest.approx(0, abs=1e-9)
+    assert loudness_range([-20.0] * 30 + [-50.0] * 30) == pytest.approx(0, abs=0.1)  # 20 LU below the mean is no music
+    assert loudness_range([-20.0] * 2) is None
+    assert loudness_range([-90.0] * 20) is None
+
+
+def piece(level: float, spread: float, moved: float, repeated: int) -> dict[str, Any]:
+    """What is said of a piece and of its source, which is at -20 LUFS with flux 10."""
+
+    def part(mean: float, flux: float, again: int) -> dict[str, Any]:
+        return {
+            "seconds": 60.0, "loudness_lufs": {"mean": mean, "per_minute": 0.0}, "loudness_range_lu": spread, "dc": 0.001,
+            "flux": {"mean": flux}, "repeated": again, "most_alike": 0.5, "tempo": None,
+            "faults": {"clicks": 0, "holes": 0, "clipped": 0, "stuck_s": 0.0},
+        }  # fmt: skip
+
+    return {"takes": 15, "gaps": 0, "endless": part(level, moved, repeated), "source": part(-20.0, 10.0, 9)}
+
+
+def test_pieces_are_counted_by_what_they_hold() -> None:
+    rows = [{"piece": "one"} | figures(piece(-21.0, 2.0, 5.0, 0)), {"piece": "two"} | figures(piece(-24.0, 4.0, 9.0, 3))]
+    counts = list(holding(rows).values())
+    assert counts == [1, 1, 2, 2, 1, 1, 2, 2]
+    assert "| one | -1.0 | 2.0 (2.0) | +0.0 | 0.50 | 0 (9) |" in table(rows)
+    assert table(rows).endswith("no gap: 2.")
+
+
+def test_a_folder_without_audio_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(FileNotFoundError):
+        excerpts(tmp_path)
+    assert main(["evaluate", "endless", "--pieces", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_minute_of_every_piece_is_a_row_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audio, rate = soundfile.read(SOURCE, always_2d=True)
+    (tmp_path / "pieces").mkdir()
+    soundfile.write(tmp_path / "pieces" / "a.wav", audio[: 14 * rate], rate)
+    (tmp_path / "pieces" / "b.wav").write_bytes(b"RIFF")
+    words = ["--minutes", "0.1", "--pieces", str(tmp_path / "pieces"), "--into", str(tmp_path / "R.md")]
+    found = told(capsys, *words)
+    assert [row["piece"] for row in found["pieces"]] == ["a"]
+    assert found["pieces"][0]["takes"] >= 2
+    assert found["pieces"][0]["flux_share"] > 0
+    assert "| a | " in (tmp_path / "R.md").read_text()
 
 
 def test_the_server_plays_on_take_after_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
