@@ -31,7 +31,7 @@ def _predicted(past: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     r = signal.correlate(windowed, windowed, mode="full", method="fft")[len(past) - 1 : len(past) + order]
     r[0] *= 1 + 1e-9  # a pure tone would leave the equations singular
     a = np.concatenate([[1.0], -linalg.solve_toeplitz(r[:-1], r[1:])])
-    state = signal.lfiltic([1.0], a, past[: -order - 1 : -1])
+    state = -signal.correlate(a[1:], past[: -order - 1 : -1], mode="full", method="direct")[order - 1 :]  # as lfiltic has it
     out: NDArray[np.float64] = signal.lfilter([1.0], a, np.zeros(n), zi=state)[0]
     return np.clip(out, -peak, peak)
 

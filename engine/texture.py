@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from segue.engine.models.spectrum import band_matrix, istft, mid_side, stft
+from segue.engine.models.spectrum import band_matrix, complex_istft, complex_stft
 
 Audio = NDArray[np.float32]
 
@@ -42,14 +42,15 @@ def moved(texture: Audio, made: Tensor, there: Tensor, rate: int) -> Audio:
     """
     window, bands, weights = _tools(rate)
     given = torch.stack([torch.from_numpy(np.ascontiguousarray(texture)), made.float(), there.float()])
-    spectra = stft(mid_side(given), window, HOP)  # [3, 2, F, 2, bins]
-    power = spectra[1:].square().sum(dim=(1, -2)) @ bands.T  # [2, F, BANDS]; mid and side move as one, so the image stays
+    spectra = complex_stft(given, window, HOP)  # [3, 2, F, bins]
+    squares = torch.view_as_real(spectra[1:]).square()
+    both = squares[:, 0] + squares[:, 1]  # both sides move as one, so the image stays
+    power = (both[..., 0] + both[..., 1]) @ bands.T  # [2, F, BANDS]
     padded = F.pad(power.transpose(1, 2).flatten(0, 1)[:, None], (SMOOTH // 2, SMOOTH // 2), mode="replicate")
     new, old = F.conv1d(padded, weights).unflatten(0, (2, BANDS)).squeeze(2).transpose(1, 2) + LEAST
     low, high = (10 ** (decibels / 10) for decibels in BOUND_DB)
     ratio = new / old
-    gain = (ratio.clamp(low, high).log() / 2 @ bands).exp()[..., None, :]
-    missing = ((1 - high / ratio).clamp(min=0).sqrt() @ bands)[..., None, :]
-    spectrum = spectra[0] * gain + spectra[1] * missing
-    out: Audio = mid_side(istft(spectrum[None], window, HOP))[0].numpy()
+    gain = (ratio.clamp(low, high).log() / 2 @ bands).exp()
+    missing = (1 - high / ratio).clamp(min=0).sqrt() @ bands
+    out: Audio = complex_istft((spectra[0] * gain + spectra[1] * missing)[None], window, HOP)[0].numpy()
     return out

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from segue.engine.measure import mel_matrix
 from segue.engine.models.blocks2d import folded, images
-from segue.engine.models.shaped import Shaped
-from segue.engine.models.spectrum import istft, stft
-from segue.engine.models.vae import check_audio, check_latents
+from segue.engine.models.shaped import Shaped, check_audio, check_latents
+from segue.engine.models.spectrum import complex_istft, complex_stft
 
 SPREAD_DB, CENTRE_DB, FLOOR_DB = 20.0, -52.0, -100.0  # of music at -18 LUFS, a full-scale sine at 0; measured, see docs/LOG.md
 LEAST = 1e-9  # magnitude that is never divided by
@@ -123,11 +122,10 @@ class MelImage(nn.Module):
         return torch.polar(torch.ones_like(angle), angle).expand(*image.shape[:2], -1, -1)
 
     def _spectrum(self, audio: Tensor) -> Tensor:
-        real, imaginary = stft(audio, self.shape, self.spec.hop).unbind(dim=-2)
-        return torch.complex(real, imaginary)
+        return complex_stft(audio, self.shape, self.spec.hop)
 
     def _audio(self, spectrum: Tensor) -> Tensor:
-        return istft(torch.view_as_real(spectrum).movedim(-1, -2), self.shape, self.spec.hop)
+        return complex_istft(spectrum, self.shape, self.spec.hop)
 
     @staticmethod
     def _both(audio: Tensor) -> Tensor:

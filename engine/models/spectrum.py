@@ -38,31 +38,44 @@ class Fourier:
 def stft(audio: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
     """`[B, C, F * hop]` to `[B, C, F, 2, bins]` (real, imaginary); frame f is centred at (f + 1/2) hop."""
     size = window.shape[0]
-    padded = F.pad(audio, ((size - hop) // 2, (size - hop) // 2))
     if fourier is not None:
-        hops = padded.unflatten(-1, (-1, hop))
+        hops = _padded(audio, size, hop).unflatten(-1, (-1, hop))
         count, overlap = hops.shape[-2] - size // hop + 1, size // hop
         frames = torch.cat([hops[..., j : j + count, :] for j in range(overlap)], dim=-1)
         written: Tensor = ((frames * window) @ fourier.forward).unflatten(-1, (2, -1))
         return written
-    spectrum = torch.fft.rfft(padded.unfold(-1, size, hop) * window)
-    return torch.view_as_real(spectrum).transpose(-1, -2).contiguous()
+    return torch.view_as_real(complex_stft(audio, window, hop)).transpose(-1, -2).contiguous()
+
+
+def complex_stft(audio: Tensor, window: Tensor, hop: int) -> Tensor:
+    """`stft` as complex `[B, C, F, bins]`."""
+    size = window.shape[0]
+    spectrum: Tensor = torch.fft.rfft(_padded(audio, size, hop).unfold(-1, size, hop) * window)
+    return spectrum
 
 
 def istft(spectrum: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
-    """`[B, C, F, 2, bins]` to `[B, C, F * hop]`: the inverse of `stft` for a periodic Hann window, edges fading.
+    """`[B, C, F, 2, bins]` to `[B, C, F * hop]`: the inverse of `stft` for a periodic Hann window, edges fading."""
+    if fourier is not None:
+        return _overlapped(spectrum.flatten(-2) @ fourier.inverse, window, hop)
+    return complex_istft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), window, hop)
 
-    Overlap-add as hop-wide slices: with r = size / hop, segment f of the output sums slice j of frame f - j. The
-    squared Hann window sums to 3 r / 8 for r >= 3.
-    """
+
+def complex_istft(spectrum: Tensor, window: Tensor, hop: int) -> Tensor:
+    """`istft` of complex `[B, C, F, bins]`."""
+    return _overlapped(torch.fft.irfft(spectrum, n=window.shape[0]), window, hop)
+
+
+def _padded(audio: Tensor, size: int, hop: int) -> Tensor:
+    return F.pad(audio, ((size - hop) // 2, (size - hop) // 2))
+
+
+def _overlapped(frames: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Overlap-add of `[B, C, F, size]` as hop-wide slices: with r = size / hop, segment f of the output sums slice j of frame
+    f - j. The squared Hann window sums to 3 r / 8 for r >= 3."""
     size = window.shape[0]
     overlap = size // hop
-    if fourier is not None:
-        frames = spectrum.flatten(-2) @ fourier.inverse
-    else:
-        frames = torch.fft.irfft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), n=size)
-    frames = frames * (window * (8 / (3 * overlap)))
-    slices = frames.unflatten(-1, (overlap, hop))
+    slices = (frames * (window * (8 / (3 * overlap)))).unflatten(-1, (overlap, hop))
     padded = sum(F.pad(slices[..., j, :], (0, 0, j, overlap - 1 - j)) for j in range(overlap))
     assert isinstance(padded, Tensor)
     edge = (size - hop) // 2
