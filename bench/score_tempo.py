@@ -20,11 +20,12 @@ import numpy as np
 
 from segue.bench.phase_peers import tempo
 from segue.clients.python import Client, Event
+from segue.server.tempo import STEEPEST
 
 SCENE_S = 20.0
 RAMP_S = 0.1  # between two tempi of a ramp
 BAD_TEMPI = (0.0, float("nan"), 10_000.0, -5.0, float("inf"))
-SETTLED_S = 4.0  # after the source was taken, or a step of the tempo, the beat is not judged
+SETTLED_BEATS = 2.0 / STEEPEST + 2.0  # after the source was taken the grid makes up for half a bar at most, so steeply
 MOVED_S = 0.5  # after the performer moved the beat: what was told before is not judged
 STEP_BPM = 3.0
 EXACT_US, TRIES = 50, 10  # two clocks are compared within so long, tried so often
@@ -205,7 +206,7 @@ class Witness:
         if abs(bpm - self._bpm) > STEP_BPM:
             self._stepped = now
         self._bpm = bpm
-        if since is None or now - max(since, self._stepped) < SETTLED_S or not self._peer.numPeers():
+        if since is None or now - max(since, self._stepped) < SETTLED_BEATS * 60.0 / bpm or not self._peer.numPeers():
             return
         if event.time - self._moved < MOVED_S:
             return

@@ -96,7 +96,7 @@ def test_every_bar_that_is_missed_is_named() -> None:
 
 def test_the_witness_tells_a_beat_that_the_performer_moved_from_one_that_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("link", reason="LinkPython-extern is not installed: pip install 'segue[link]'")
-    monkeypatch.setattr(score_tempo, "SETTLED_S", 0.0)
+    monkeypatch.setattr(score_tempo, "SETTLED_BEATS", 0.0)
     witness, ours = score_tempo.Witness(), LinkPeer(120.0, 0.0, time.time(), 4)
     since = time.time()
 
