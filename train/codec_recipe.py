@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from segue.engine.models.families import families
-from segue.engine.models.spec import FAMILY, CodecShape
+from segue.engine.models.shaped import CodecShape
+from segue.engine.models.spec import FAMILY
 from segue.engine.models.vae import CodecSpec
 from segue.train import precision
 from segue.train.recipe import changed, made, preset, read

@@ -35,7 +35,7 @@ D = TypeVar("D")
 class Family(Generic[C, D]):
     """A kind of model.
 
-    codec_spec, denoiser_spec: frozen dataclasses of plain values (see `CodecShape`, `DenoiserShape` in spec.py).
+    codec_spec, denoiser_spec: frozen dataclasses of plain values (see `CodecShape` in shaped.py, `DenoiserShape` in spec.py).
     codec, denoiser: from such a spec a module that implements `Codec`, `Denoiser`; neither may draw on more than
     PyTorch's current random state, and both must build on the meta device. presets: configurations by their names.
     """

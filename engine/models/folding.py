@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segue.engine.models.shaped import Shaped
-from segue.engine.models.vae import check_audio, check_latents
+from segue.engine.models.shaped import Shaped, check_audio, check_latents
 
 SIDES = 2  # left and right
 UNIT_GAIN = 10.0  # from music at -18 LUFS to about unit variance

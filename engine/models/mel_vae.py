@@ -10,17 +10,15 @@ import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segue.engine.models.blocks2d import Grow2d, Shrink2d, folded, images
 from segue.engine.models.melspec import MelImage, MelSpec
-from segue.engine.models.shaped import Shaped
-from segue.engine.models.vae import check_audio, check_latents
+from segue.engine.models.posterior import NARROW_POSTERIOR, PosteriorCodec
+from segue.engine.models.shaped import check_latents
 
 MIDDLE = 2  # blocks more at the lowest rate, of each way
-NARROW_POSTERIOR = -5.0  # log-variance at the start of training: a wide one would hide the image
 
 
 @dataclass(frozen=True)
@@ -139,19 +137,16 @@ class Decoder(nn.Module):
         return self.image.inverted(self.pictured(z), frame_offset * self.spec.stride)
 
 
-class MelVae(Shaped):
+class MelVae(PosteriorCodec):
     """The latent mel model's `Codec`: image, posterior's mean, and back by the inversion."""
 
     spec: MelVaeSpec
-    mean: Tensor
-    std: Tensor
+    encoder: Encoder
 
     def __init__(self, spec: MelVaeSpec) -> None:
-        super().__init__()
+        super().__init__(spec.latent_dim)
         self.spec = spec
         self.encoder, self.decoder = Encoder(spec), Decoder(spec)
-        self.register_buffer("mean", torch.zeros(spec.latent_dim))
-        self.register_buffer("std", torch.ones(spec.latent_dim))
 
     @property
     def _columns(self) -> int:
@@ -169,21 +164,15 @@ class MelVae(Shaped):
         """Latent frames of audio on each side that a latent frame depends on."""
         return math.ceil((self._columns + self.spec.mel.window // self.spec.mel.hop // 2) / self.spec.stride)
 
-    def encode(self, audio: Tensor) -> Tensor:
-        """`[B, 2, T * hop]` samples to `[B, latent_dim, T]`: the posterior's mean. Raises `ValueError` for another shape."""
-        check_audio(audio, self.hop)
-        z: Tensor = ((self.encoder(audio)[0] - self.mean) / self.std).mT
-        return z
-
     def image(self, audio: Tensor) -> Tensor:
         """`[B, 2, T * hop]` samples to the mel images `[B, sides, bands, T * stride]` that are encoded."""
         return self.encoder.image(audio)  # type: ignore[no-any-return]
 
     def pictured(self, z: Tensor) -> Tensor:
         """`[B, latent_dim, T]` to mel images `[B, sides, bands, T * stride]`."""
-        return self.decoder.pictured(z.mT * self.std + self.mean)
+        return self.decoder.pictured(self.raw(z))
 
     def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
         """`[B, latent_dim, T]` to `[B, 2, T * hop]` samples; the first frame stands at absolute `frame_offset`."""
         check_latents(z, self.latent_dim)
-        return self.decoder.tone(z.mT * self.std + self.mean, frame_offset)
+        return self.decoder.tone(self.raw(z), frame_offset)

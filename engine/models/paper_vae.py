@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
+from segue.engine.models.convnext import Block
 from segue.engine.models.folding import UNIT_GAIN
-from segue.engine.models.shaped import Shaped
-from segue.engine.models.vae import NARROW_POSTERIOR, Block, check_audio, check_latents
+from segue.engine.models.posterior import NARROW_POSTERIOR, PosteriorCodec
+from segue.engine.models.shaped import check_latents
 
 LAYERS = 8
 STRIDE = 1 << (LAYERS - 1)
@@ -129,19 +129,16 @@ def _block(spec: PaperVaeSpec, halvings: int) -> Block:
     return Block(spec.width_at(halvings), spec.expansion, spec.kernel)
 
 
-class PaperVae(Shaped):
+class PaperVae(PosteriorCodec):
     """The paper's VAE (implements `Codec`)."""
 
     spec: PaperVaeSpec
-    mean: Tensor
-    std: Tensor
+    encoder: PaperEncoder
 
     def __init__(self, spec: PaperVaeSpec) -> None:
-        super().__init__()
+        super().__init__(spec.latent_dim)
         self.spec = spec
         self.encoder, self.decoder = PaperEncoder(spec), PaperDecoder(spec)
-        self.register_buffer("mean", torch.zeros(spec.latent_dim))
-        self.register_buffer("std", torch.ones(spec.latent_dim))
 
     @property
     def receptive_frames(self) -> int:
@@ -160,18 +157,8 @@ class PaperVae(Shaped):
         samples = OPENING // 2 + reach + sum(reach << i for i in range(LAYERS - 1))
         return 1 + math.ceil(samples / STRIDE)
 
-    def encode(self, audio: Tensor) -> Tensor:
-        """`[B, 2, T * 128]` samples to `[B, latent_dim, T]`: the posterior's mean, unit variance a channel.
-
-        Raises `ValueError` for another number of channels or a length that is no multiple of `hop`.
-        """
-        check_audio(audio, self.hop)
-        mean, _ = self.encoder(audio)
-        z: Tensor = ((mean - self.mean) / self.std).transpose(1, 2)
-        return z
-
     def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
         """`[B, latent_dim, T]` to `[B, 2, T * 128]` samples, wherever the first frame stands."""
         check_latents(z, self.latent_dim)
-        audio: Tensor = self.decoder(z.transpose(1, 2) * self.std + self.mean)
+        audio: Tensor = self.decoder(self.raw(z))
         return audio

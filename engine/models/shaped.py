@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 
-class Shape(Protocol):
-    """The part of a codec's spec that says what goes in and what comes out."""
+class CodecShape(Protocol):
+    """What every family's codec spec, a frozen dataclass of plain values, says of itself."""
 
     @property
     def rate(self) -> int:
@@ -26,7 +26,7 @@ class Shape(Protocol):
 class Shaped(nn.Module):
     """A module with a `spec`: the plain half of the `Codec` contract."""
 
-    spec: Shape
+    spec: CodecShape
 
     @property
     def rate(self) -> int:
@@ -47,3 +47,15 @@ class Shaped(nn.Module):
     def latent_dim(self) -> int:
         """Channels of a latent frame."""
         return self.spec.latent_dim
+
+
+def check_audio(audio: Tensor, hop: int) -> None:
+    """Raises `ValueError` unless audio is `[B, 2, T * hop]`."""
+    if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[-1] % hop or not audio.shape[-1]:
+        raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {hop}]: cut it to whole frames")
+
+
+def check_latents(z: Tensor, latent_dim: int) -> None:
+    """Raises `ValueError` unless z is `[B, latent_dim, T]`."""
+    if z.ndim != 3 or z.shape[1] != latent_dim or not z.shape[-1]:
+        raise ValueError(f"latents of shape {tuple(z.shape)}, allowed [B, {latent_dim}, T]: give T > 0 frames")

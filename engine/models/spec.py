@@ -8,28 +8,13 @@ from typing import Any, Protocol, TypeVar
 
 from segue.engine.models.dit import DitSpec
 from segue.engine.models.families import families
+from segue.engine.models.shaped import CodecShape
 from segue.engine.models.vae import CodecSpec
 from segue.engine.paper import XI
 from segue.engine.protocols import Codec, Denoiser
 
 FAMILY = "latent-dit"  # the family of the live model: LiveCodec and Dit
 S = TypeVar("S")
-
-
-class CodecShape(Protocol):
-    """What every family's codec spec, a frozen dataclass of plain values, says of itself."""
-
-    @property
-    def rate(self) -> int:
-        """Sample rate in Hz."""
-
-    @property
-    def latent_hop(self) -> int:
-        """Samples a latent frame."""
-
-    @property
-    def latent_dim(self) -> int:
-        """Channels of a latent frame."""
 
 
 class DenoiserShape(Protocol):

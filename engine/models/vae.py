@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segue.engine.models.shaped import Shaped
+from segue.engine.models.convnext import Block
+from segue.engine.models.posterior import NARROW_POSTERIOR, PosteriorCodec
+from segue.engine.models.shaped import check_latents
 from segue.engine.models.spectrum import Fourier, band_matrix, istft, mid_side, stft
 
 GAIN_SLOPE = 4.0  # band levels are learned as this share of a natural logarithm
-NARROW_POSTERIOR = -5.0  # log-variance at the start of training
 # The spectrum of music at -18 LUFS, where training begins: natural logarithms and Hz; noise starts out inaudible.
 PRIOR_LEVEL, PRIOR_CORNER, PRIOR_NOISE = 3.0, 300.0, 4.0
 
@@ -69,41 +70,6 @@ class CodecSpec:
 def prior_tilt(spec: CodecSpec) -> Tensor:
     """Natural logarithm of the magnitude that music at -18 LUFS has in each bin, roughly, `[bins]`."""
     return PRIOR_LEVEL - torch.log1p(torch.linspace(0, spec.rate / 2, spec.bins) / PRIOR_CORNER)
-
-
-def check_audio(audio: Tensor, hop: int) -> None:
-    """Raises `ValueError` unless audio is `[B, 2, T * hop]`."""
-    if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[-1] % hop or not audio.shape[-1]:
-        raise ValueError(f"audio of shape {tuple(audio.shape)}, allowed [B, 2, T * {hop}]: cut it to whole frames")
-
-
-def check_latents(z: Tensor, latent_dim: int) -> None:
-    """Raises `ValueError` unless z is `[B, latent_dim, T]`."""
-    if z.ndim != 3 or z.shape[1] != latent_dim or not z.shape[-1]:
-        raise ValueError(f"latents of shape {tuple(z.shape)}, allowed [B, {latent_dim}, T]: give T > 0 frames")
-
-
-class Block(nn.Module):
-    """ConvNeXt block on `[B, T, C]`: depthwise convolution over time, normalisation and MLP over channels."""
-
-    def __init__(self, width: int, expansion: int, kernel: int) -> None:
-        super().__init__()
-        self.kernel = kernel
-        self.taps = nn.Parameter(torch.randn(kernel, width) / math.sqrt(kernel))
-        self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, expansion * width)
-        self.down = nn.Linear(expansion * width, width)
-        self.scale = nn.Parameter(torch.full((width,), 0.2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, T, C]` to the same; a sum of shifted copies is the fastest depthwise convolution in this layout."""
-        length, reach = x.shape[1], self.kernel // 2
-        padded = F.pad(x, (0, 0, reach, reach))
-        h = padded[:, :length] * self.taps[0]
-        for j in range(1, self.kernel):
-            h = torch.addcmul(h, padded[:, j : j + length], self.taps[j])
-        h = self.down(F.gelu(self.up(self.norm(h)), approximate="tanh"))
-        return torch.addcmul(x, h, self.scale)
 
 
 def blocks(count: int, width: int, spec: CodecSpec, kernel: int) -> nn.Sequential:
@@ -227,20 +193,18 @@ class Decoder(nn.Module):
         return self.draws(z, [noise])[0]
 
 
-class LiveCodec(Shaped):
+class LiveCodec(PosteriorCodec):
     """Segue's live codec (implements `Codec`). Noise is a pure function of the absolute latent frame."""
 
     spec: CodecSpec
-    mean: Tensor
-    std: Tensor
+    encoder: Encoder
     noise: Tensor
 
     def __init__(self, spec: CodecSpec | None = None) -> None:
-        super().__init__()
-        self.spec = spec = spec or CodecSpec()
+        spec = spec or CodecSpec()
+        super().__init__(spec.latent_dim)
+        self.spec = spec
         self.encoder, self.decoder = Encoder(spec), Decoder(spec)
-        self.register_buffer("mean", torch.zeros(spec.latent_dim))
-        self.register_buffer("std", torch.ones(spec.latent_dim))
         self.register_buffer("noise", noise_spectrum(spec), persistent=False)
 
     @property
@@ -262,16 +226,6 @@ class LiveCodec(Shaped):
         """How many of the first channels hold no phases: what tones lie in a band is not in them (`engine/texture.py`)."""
         return self.spec.latent_dim - self.spec.bass_dim
 
-    def encode(self, audio: Tensor) -> Tensor:
-        """`[B, 2, T * hop]` samples to `[B, latent_dim, T]`: the posterior's mean, unit variance a channel.
-
-        Raises `ValueError` for another number of channels or a length that is no multiple of `hop`.
-        """
-        check_audio(audio, self.hop)
-        mean, _ = self.encoder(audio)
-        z: Tensor = ((mean - self.mean) / self.std).transpose(1, 2)
-        return z
-
     def noise_at(self, frame_offset: int, frames: int) -> Tensor:
         """The noise spectrum of latent frames `frame_offset ...`, `[1, 2, 4 frames, 2, bins]`; periodic in 10 s."""
         stride = self.spec.stride
@@ -289,7 +243,7 @@ class LiveCodec(Shaped):
 
     def decode_with(self, z: Tensor, noise: Tensor) -> Tensor:
         """`decode` with a given noise spectrum `[1 or B, 2, 4 T, 2, bins]`: the graph that is exported."""
-        audio: Tensor = self.decoder(z.transpose(1, 2) * self.std + self.mean, noise)
+        audio: Tensor = self.decoder(self.raw(z), noise)
         return audio
 
 
