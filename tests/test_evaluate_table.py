@@ -15,6 +15,7 @@ import torch
 from segue.engine.guidance import REGIMES
 from segue.engine.samplers import sampler
 from segue.engine.tasks import tasks
+from segue.server import cli
 from segue.train import report, store, table
 from segue.train.ablate import STUDIES
 from segue.train.cases import CONTEXT_S, LATE, TASKS, WINDOW_S, Stretch, cases, draw, scored_length
@@ -243,3 +244,19 @@ def test_every_way_of_every_study_is_allowed_and_named_apart() -> None:
                 known[way.task].check(dict(way.parameters))
                 assert way.regime in REGIMES
                 assert callable(sampler(way.sampler))
+
+
+@pytest.mark.usefixtures("options")
+def test_the_codec_is_listed_clip_by_clip_beside_noise(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = tmp_path / "told.md"
+    argv = ["evaluate", "codec", "--data", str(data), "--clips", "2", "--embedder", "some_ears:Ears", "--into", str(told)]
+    assert cli.main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    ours, noise = found["rows"]
+    assert (ours["system"], ours["n"]) == ("codec", 2)
+    assert ours["rtf"] > 0
+    assert ours["si_sdr_db"] > noise["si_sdr_db"]
+    assert ours["over_floor"] == pytest.approx(ours["fad"] / ours["floor"])
+    assert len([clip for clip in found["clips"] if clip["system"] == "codec"]) == 2
+    assert "over_floor" in told.read_text(encoding="utf-8")
+    assert cli.main(["evaluate", "codec", "--data", str(tmp_path / "none")]) == 2

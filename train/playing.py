@@ -32,5 +32,6 @@ def reconstruct(engine: Engine, audio: Audio) -> Audio:
     """Audio `[2, N]` through encoder and decoder, at the loudness that the model works at."""
     codec, reference = engine.model.codec, engine.model.spec.reference_lufs
     gain = 1.0 if reference is None else 10 ** ((reference - loudness(audio, codec.rate)) / 20)
-    z = codec.encode(torch.from_numpy(np.ascontiguousarray(audio * np.float32(gain)))[None])
-    return (codec.decode(z)[0].numpy() / gain).astype(np.float32)
+    whole = np.pad(audio * np.float32(gain), ((0, 0), (0, -audio.shape[1] % codec.hop)))
+    z = codec.encode(torch.from_numpy(whole)[None])
+    return (codec.decode(z)[0, :, : audio.shape[1]].numpy() / gain).astype(np.float32)

@@ -18,6 +18,8 @@ BANDS_HZ = (0, 250, 1000, 4000, 8000, 16_000)  # the last reaches where YAMNet h
 WINDOW, HOP = 2048, 1024
 FLOOR_DB = -100.0
 LEAST = 0.1  # nepers of rise under which a curve counts as flat
+RESOLUTIONS = (512, 1024, 2048, 4096)  # windows of the multi-resolution distance, hop a quarter
+LEAST_MAGNITUDE = 1e-5  # that counts: -100 dB of full scale
 
 
 def band_levels(audio: Audio, rate: int) -> Values:
@@ -63,3 +65,16 @@ def flatness(audio: Audio) -> float:
     """Spectral flatness of the mono sum, 0 for tones to about 1 for white noise: geometric over arithmetic mean of the power."""
     power = long_term_spectrum(np.asarray(audio, np.float64).mean(axis=0, keepdims=True))[0] + 1e-15
     return float(np.exp(np.log(power).mean()) / power.mean())
+
+
+def multi_resolution(x: Audio, y: Audio) -> float:
+    """Distance of y from x `[channels, n]`: spectral convergence plus L1 of log magnitudes, in nepers, over RESOLUTIONS (Yamamoto
+    et al. 2020), mean over channels."""
+    found = []
+    for window in RESOLUTIONS:
+        a, b = (
+            np.abs(signal.stft(np.asarray(audio, np.float64), nperseg=window, noverlap=window * 3 // 4)[2]) for audio in (x, y)
+        )
+        convergence = np.linalg.norm(a - b) / max(float(np.linalg.norm(a)), 1e-12)
+        found.append(float(convergence) + float(np.abs(np.log(a + LEAST_MAGNITUDE) - np.log(b + LEAST_MAGNITUDE)).mean()))
+    return float(np.mean(found))
