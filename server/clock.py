@@ -10,12 +10,26 @@ from __future__ import annotations
 import math
 import time as host
 from collections import deque
+from typing import Protocol
 
 ENVELOPE = 32  # pairs the minimum is taken over
 FAST_HZ, FAST_S = 1.0, 3.0  # loop bandwidth while it locks
 SLOW_HZ = 0.2
 LOST_S = 0.010  # a phase error beyond this means lost periods or a stepped clock: anchor again
 STEP_S = 0.001  # so late is no whole envelope of callbacks by chance: a few periods were lost
+
+
+class Timebase(Protocol):
+    """Host time to frames; `SampleClock` live, exact arithmetic offline."""
+
+    def frame_at(self, time: float) -> float:
+        """The frame at a unix time in seconds."""
+
+    def time_at(self, frame: float) -> float:
+        """The unix time in seconds at a frame."""
+
+    def present(self) -> float:
+        """The frame at this very moment: a block that begins at or before it may be under way."""
 
 
 class SampleClock:

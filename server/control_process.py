@@ -73,19 +73,19 @@ class Control:
         analyst = Processes(config.rate)
         self._conductor = Conductor(segment, Session(world), self._events, self._clock, self._log, delays, analyst)
         self._events.snapshot = self._conductor.snapshot
-        self._conductor.on_quit = self.stop
-        self._conductor.door_stats = self._door.stats
+        self._conductor.answers.on_quit = self.stop
+        self._conductor.answers.door_stats = self._door.stats
         self._waveforms = Waveforms(segment, world, self._events)
         self._spectra = Spectra(segment, self._events)
         self._upcoming = Upcoming(segment, world, self._events)
-        self._conductor.on_watch = self._waveforms.show
+        self._conductor.answers.on_watch = self._waveforms.show
         self._surface: Surface | None = None
         self._open_web(segment.decks)
         self._stopped = asyncio.Event()
         self._saved = ""
         self._beats = Beats()
         self._sources = Sources(self._clock, config.output_latency, lambda: Listening(config.segment))
-        self._conductor.sources = self._sources
+        self._conductor.performer.sources = self._sources
         self._jack_clock: JackClock | None = None
         self._parent = os.getppid()
 
@@ -129,10 +129,10 @@ class Control:
         await self._door.open()
         argv = self._config.engine_argv
         worker = ProcessWorker(self._config, lambda e: self._from_thread(loop, e), argv)
-        self._conductor.worker = worker
+        self._conductor.performer.worker = worker
         midi, announcer = self._open_midi(), self._announce()
         self._take_over()
-        self._conductor.take_tempo_from(Source(self._conductor.session.world.sync.source))
+        self._conductor.performer.take_tempo_from(Source(self._conductor.session.world.sync.source))
         for number, path in enumerate(self._config.files, 1):
             if path:
                 self._conductor.handle(Command(f"{ROOT}/deck/{number}/load", (path,)))
@@ -145,7 +145,7 @@ class Control:
         finally:
             if midi is not None:
                 midi.close()
-            self._conductor.loading.close()
+            self._conductor.performer.loading.close()
             self._sources.close()
             if self._jack_clock is not None:
                 self._jack_clock.close()
@@ -162,7 +162,7 @@ class Control:
             self._events.emit(f"{ROOT}/job", number, deck, verb, "failed", 1.0, LOST, types=JOB_TYPES)
             self._events.fail(route, address, LOST, "engine-down")
         for take in self._adopted:
-            self._conductor.perform([said(take)])
+            self._conductor.performer.perform([said(take)])
         adopted = {take.job.id for take in self._adopted}
         for job, facts in self._left.sounding.items():
             if job not in adopted:  # it has ended meanwhile
@@ -204,7 +204,7 @@ class Control:
         for address, spec in Tree(SPECS, self._segment.decks).addresses.items():
             if spec.kind is Kind.VALUE:
                 surface.news(address, self._conductor.value(address) or ())
-        self._conductor.surface = self._surface = surface
+        self._conductor.answers.surface = self._surface = surface
         surface.open()
         return surface
 

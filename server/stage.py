@@ -130,7 +130,7 @@ class Stage:
         session = Session(World.fresh(config.rate, config.decks, config.tempo))
         session.world.pace = type(session.world.pace)(max(1, round(cost_s * config.rate)), session.world.pace.piece)
         self.conductor = Conductor(self.segment, session, self.events, SteppedTime(config.rate), log or ShowLog(config.log))
-        self.conductor.worker = self.worker
+        self.conductor.performer.worker = self.worker
         self.events.notify("stage")
         self.conductor.worker_event(engine)
         self._rate = config.rate

@@ -58,7 +58,7 @@ class House:
         self.stage = Stage(Config(block=BLOCK), FakeRunner, STATE, 0.2)
         self.source = Pretended()
         self.source.frame = lambda: self.stage.frame
-        self.stage.conductor.sources = self.source  # type: ignore[assignment]
+        self.stage.conductor.performer.sources = self.source  # type: ignore[assignment]
         self.rng = np.random.default_rng(1)
         self.beats: list[tuple[int, float]] = []
 
@@ -338,7 +338,7 @@ def test_a_source_that_is_not_installed_is_a_sentence(house: House, monkeypatch:
     from segue.server.sync.sources import Sources
 
     monkeypatch.setitem(sys.modules, "link", None)
-    house.stage.conductor.sources = Sources(SteppedTime(RATE))
+    house.stage.conductor.performer.sources = Sources(SteppedTime(RATE))
     house.stage.send("/segue/sync/source", "link")
     house.play(0.1)
     assert house.said("/segue/sync/state")[-1][:2] == ("link", "missing")

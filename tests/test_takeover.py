@@ -48,7 +48,7 @@ def dies(stage: Stage, folder: Path) -> tuple[World, list[Take], Left]:
     adopted = adopt(world, stage.segment, left.sounding)
     stage.sent.clear()
     stage.conductor = Conductor(stage.segment, Session(world), stage.events, SteppedTime(RATE), ShowLog(""))
-    stage.conductor.worker = stage.worker
+    stage.conductor.performer.worker = stage.worker
     stage.conductor.worker_event(STATE)
     return world, adopted, left
 
