@@ -10,7 +10,7 @@ from segue.engine.backends.graphs import denoiser_graph
 from segue.engine.backends.onnx import graph_bytes
 from segue.engine.backends.onnx_bf16 import PRODUCTS, lowered
 from segue.engine.backends.tensorrt import engine_bytes, tensorrt_rtx
-from segue.engine.backends.tensorrt_engine import CLASSIC, RTX, Shapes, built
+from segue.engine.backends.tensorrt_engine import CLASSIC, RTX, Shapes, built, partition
 from segue.engine.checkpoint import save
 from segue.engine.models.dit import Dit, DitSpec
 from segue.engine.models.spec import Model, ModelSpec
@@ -77,6 +77,28 @@ def test_an_engine_of_each_graph_is_built_here_and_kept(model, rtx, tmp_path, na
     (kept,) = tmp_path.glob(f"{name}.*tensorrt-rtx-*")
     assert Shapes.of(model).name in kept.name
     assert ("fp32" if name == "vjp" else "bf16") in kept.name
+
+
+def test_what_it_would_leave_to_another_runtime_is_counted(rtx):
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    names = ("x", "a", "b", "y")
+    nodes = [helper.make_node(op, [one], [two]) for op, one, two in zip(("Exp", "Det", "Log"), names, names[1:], strict=False)]
+    ends = [helper.make_tensor_value_info(name, kind, shape) for name, shape in (("x", [2, 3, 3]), ("y", [2]))]
+    model = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:]), opset_imports=[helper.make_opsetid("", 20)])
+    found = partition(RTX, model.SerializeToString())
+    assert (found.nodes, found.taken, found.engines, found.left) == (3, 2, 2, {"Det": 1})
+
+
+def test_nothing_falls_out_of_it(model, rtx, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    save(tmp_path / "small.safetensors", model.spec, model.codec, model.denoiser)
+    argv = ["export", "tensorrt", "--model", str(tmp_path / "small.safetensors"), "--only", "denoiser"]
+    for precision in ("bf16", "fp32"):
+        assert cli.main([*argv, "--json", "--dry-run", "--precision", precision]) == 0
+        (row,) = json.loads(capsys.readouterr().out)["graphs"]
+        assert (row["precision"], row["taken"], row["engines"], row["left"]) == (precision, row["nodes"], 1, {})
+    assert cli.main(argv) == 2  # neither a folder nor a dry run
 
 
 def test_what_the_parser_refuses_is_said(model, rtx):

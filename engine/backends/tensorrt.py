@@ -55,15 +55,26 @@ def engine_bytes(
 
     model: on the CPU. lower: with products in bfloat16, but for EXACT.
     """
-    shapes, half = Shapes.of(model), lower and name not in EXACT
+    shapes = Shapes.of(model)
 
     def build() -> bytes:
-        data = graph_bytes(name, trace, model, site)
+        data = source_bytes(name, trace, model, site, lower)
         site.say(f"building {name} for {model.name} with {library.name}: once, up to some minutes")
-        return built(library, trace(model), lowered(data) if half else data, shapes, site.say)
+        return built(library, trace(model), data, shapes, site.say)
 
-    kind = f"{name}.{shapes.name}.{'bf16' if half else 'fp32'}.{library.name}"
+    kind = f"{name}.{shapes.name}.{precision_of(name, lower)}.{library.name}"
     return site.kept(kind, model, device, (library.package, "onnx", "onnxscript"), build)
+
+
+def source_bytes(name: str, trace: Callable[[Model], Graph], model: Model, site: Site, lower: bool = True) -> bytes:
+    """The ONNX model that an engine is built of; see engine_bytes."""
+    data = graph_bytes(name, trace, model, site)
+    return lowered(data) if precision_of(name, lower) == "bf16" else data
+
+
+def precision_of(name: str, lower: bool) -> str:
+    """In what the matrix products of a graph are made: bf16 where lower, but for EXACT."""
+    return "bf16" if lower and name not in EXACT else "fp32"
 
 
 def on_cpu(model: Model) -> Model:

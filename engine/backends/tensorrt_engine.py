@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,33 @@ class Shapes:
         return "-".join(str(n) for n in (*self.batch, *self.frames))
 
 
+@dataclass(frozen=True)
+class Partition:
+    """How a library would divide an ONNX model: its nodes, those that it takes, the engines that these would be, and how often
+    each operator is left for another runtime."""
+
+    nodes: int
+    taken: int
+    engines: int
+    left: Mapping[str, int]
+
+
+def partition(library: Library, data: bytes) -> Partition:
+    """What a library's parser says of an ONNX model, in a moment and without a GPU; only a build shows that it is true."""
+    import onnx
+
+    trt = library.load()
+    builder = trt.Builder(_logger(trt))
+    network = _network(trt, builder)  # the parser holds neither
+    parser = trt.OnnxParser(network, _logger(trt))
+    parser.supports_model_v2(data)
+    nodes = onnx.load_from_string(data).graph.node
+    parts = [parser.get_subgraph_nodes(i) for i in range(parser.num_subgraphs)]
+    taken = {place for part in parts for place in part}
+    left = Counter(node.op_type for place, node in enumerate(nodes) if place not in taken)
+    return Partition(len(nodes), len(taken), len(parts), dict(left))
+
+
 def built(library: Library, graph: Graph, data: bytes, shapes: Shapes, say: Callable[[str], None]) -> bytes:
     """The engine of an ONNX model `data`, for the free axes of the graph that it was made of.
 
@@ -66,8 +94,7 @@ def built(library: Library, graph: Graph, data: bytes, shapes: Shapes, say: Call
     if not library.ahead and not torch.cuda.is_available():
         raise ValueError(f"{library.name}: builds on the card that it is for, and there is none here; use {RTX.name}")
     builder = trt.Builder(_logger(trt))
-    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
-    network = builder.create_network(0 if typed is None else 1 << int(typed))
+    network = _network(trt, builder)
     parser = trt.OnnxParser(network, _logger(trt))
     if not parser.parse(data):
         raise ValueError(f"{library.name}: cannot read {graph.name}: {parser.get_error(0).desc()}")
@@ -98,6 +125,11 @@ def _profile(builder: Any, network: Any, graph: Graph, shapes: Shapes) -> Any:
             spans.append(tuple(size))
         profile.set_shape(tensor.name, *spans)
     return profile
+
+
+def _network(trt: Any, builder: Any) -> Any:
+    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return builder.create_network(0 if typed is None else 1 << int(typed))
 
 
 def _logger(trt: Any) -> Any:
