@@ -77,12 +77,14 @@ def test_a_student_that_is_its_teacher_differs_in_nothing(stage: few_steps_takes
     twin, broken = Student("twin", 2, stage.model.denoiser), Student("broken", 2, Silent())
     rows = few_steps_takes.table(stage, [twin, broken], Asked((4, 2), ("clean", "guided"), many=6))
     found = {(row.task, row.steps, row.system, row.metric): row for row in rows}
-    assert len(found) == len(rows) == 2 * 2 * (1 + 2 + 2)
+    assert len(found) == len(rows) == 2 * 2 * ((1 + 2 + 2) + (2 + 2))  # values, and shares of those but for many steps
     for regime in ("clean", "guided"):
         same = found[regime, 2, "after, twin", "MR"]
         assert (same.difference, same.interval) == (0.0, (0.0, 0.0))
         assert same.value == found[regime, 2, "before", "MR"].value
         assert found[regime, 2, "after, broken", "MR"].difference != 0.0
+        few, many = (found[regime, steps, system, "MR"].value for steps, system in ((4, "before"), (6, "before, many steps")))
+        assert found[regime, 4, "before", "MR_share"].value == pytest.approx(few / many - 1)
     assert {row.embedder for row in rows if row.metric == "KLD"} == {"ears of a test"}
     assert all(row.n == 3 for row in rows)
 

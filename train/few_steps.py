@@ -68,7 +68,8 @@ class Asked:
 class Row:
     """One figure. task: the regime. frechet: distance of latent frames and their steps to real ones; l1: mean difference from the
     truth; to_many: from the same noise's take of many steps of the model before; std: spread over the truth's.
-    difference: from the model before at as many steps, on the same windows or clips, with its 95 % interval."""
+    difference: from the model before at as many steps, on the same windows or clips, with its 95 % interval; a `_share` is the
+    difference from many steps of the model before, over their mean."""
 
     task: str
     system: str
@@ -164,7 +165,8 @@ def shown(rows: Sequence[Row], as_json: bool) -> str:
         lines.append(f"{key[0]:8} {key[1]:5d}  {key[2]:20} " + " ".join(found.get(m, f"{'-':>9}") for m in metrics))
     for row in rows:
         if row.difference is not None and row.interval is not None:
-            words = f"{row.task:8} {row.steps:5d}  {row.system} - {BEFORE}, {row.metric}"
+            other = MANY if row.metric.endswith("_share") else BEFORE
+            words = f"{row.task:8} {row.steps:5d}  {row.system} - {other}, {row.metric}"
             lines.append(f"{words}: {row.difference:+.3f} [{row.interval[0]:+.3f}, {row.interval[1]:+.3f}]")
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from segue.engine.measure import mel_distance
 from segue.engine.models.spec import Model
 from segue.engine.request import Request
 from segue.train.baselines import Audio
+from segue.train.bootstrap import interval
 from segue.train.excerpts import Clip, draw_clips, geometry
 from segue.train.few_steps import BEFORE, MANY, Asked, Row, Student, Values, row_of, tell
 from segue.train.metrics.divergence import kld
@@ -73,13 +74,16 @@ def table(stage: Stage, students: Sequence[Student], asked: Asked) -> list[Row]:
     """Rows of the model and of its students, each at its own number of steps, with the same seeds."""
     rows: list[Row] = []
     for regime in asked.regimes if stage.model.denoiser.per_frame_t else ("guided",):
-        for steps in (asked.many, *asked.steps):
+        many = scores(stage, takes(stage, None, regime, asked.many))
+        rows += _rows(stage, (regime, MANY, asked.many), many, None)
+        for steps in asked.steps:
             plain = scores(stage, takes(stage, None, regime, steps))
-            rows += _rows(stage, (regime, MANY if steps == asked.many else BEFORE, steps), plain, None)
+            rows += _rows(stage, (regime, BEFORE, steps), plain, None) + _shares((regime, BEFORE, steps), plain, many)
             for student in students:
                 if student.steps == steps:
                     found = scores(stage, takes(stage, student, regime, steps))
                     rows += _rows(stage, (regime, student.system, steps), found, plain)
+                    rows += _shares((regime, student.system, steps), found, many)
             tell(rows, regime)
     return rows
 
@@ -89,3 +93,13 @@ def _rows(stage: Stage, how: tuple[str, str, int], found: dict[str, Values], pla
         row_of(how, metric, values, None if plain is None else plain[metric], stage.ears.name if metric == "KLD" else None)
         for metric, values in found.items()
     ]
+
+
+def _shares(how: tuple[str, str, int], found: dict[str, Values], many: dict[str, Values]) -> list[Row]:
+    """By what share of its value at many steps of the model before a measure is off, paired by clip."""
+    rows = []
+    for metric, values in found.items():
+        share = (values - many[metric]) / many[metric].mean()
+        row = row_of(how, f"{metric}_share", share, None)
+        rows.append(replace(row, difference=row.value, interval=interval(share)))
+    return rows

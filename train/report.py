@@ -18,6 +18,7 @@ BANDS = ("mid 0-250 Hz", "mid 1000-4000 Hz", "mid 8000-16000 Hz", "side 250-1000
 
 Found = Mapping[tuple[str, str, str], Row]
 Shown: TypeAlias = tuple[Callable[[Sequence[Row]], str], Callable[[Sequence[Row], Path], bool], str]
+OWN_FORM = ("table", "counts", "references", "progress")  # parts that are not written as a study
 PICTURES = {"table": "transitions"}  # parts whose picture has a name of its own
 
 
@@ -188,10 +189,11 @@ def told(rows: Sequence[Row]) -> str:
         fad, half = of.get((TRUTH, "FAD")), of.get(("reference", "FAD_halves"))
         if fad is None or half is None:
             continue
-        kld, infinite = of[TRUTH, "KLD"], of[TRUTH, "FAD_infinity"]
+        kld, infinite = of.get((TRUTH, "KLD")), of[TRUTH, "FAD_infinity"]
+        floor_kld = "" if kld is None else f", KLD {kld.value:.3f}"
         lines.append(
             f"* {task}: embedder {fad.embedder}, {fad.n} clips in every row; floor (real data of the same songs, "
-            f"disjoint in time) FAD {fad.value:.2f}, KLD {kld.value:.3f}; extrapolated to infinite count {infinite.value:.2f}; "
+            f"disjoint in time) FAD {fad.value:.2f}{floor_kld}; extrapolated to infinite count {infinite.value:.2f}; "
             f"halves of the reference, half the count, {half.value:.2f}."
         )
     return "\n".join(lines)
@@ -245,7 +247,7 @@ def shown_as(name: str) -> Shown:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate report`."""
-    parser.add_argument("rows", type=Path, help="rows that `segue evaluate table` or `ablate` wrote with --out")
+    parser.add_argument("rows", type=Path, help="rows that a stored evaluation wrote with --out")
     parser.add_argument("--into", type=Path, required=True, help="Markdown file; what stands between its markers is replaced")
     parser.add_argument("--name", default=None, help="name of the markers (default: the rows' file name)")
     parser.add_argument("--study", action="store_true", help="the rows are an ablation's: one line a way")
@@ -259,11 +261,12 @@ def run(args: Any) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    text, draw, words = shown_as("" if args.study else "table")
+    name = args.name or args.rows.stem
+    text, draw, words = shown_as("" if args.study else name if name in OWN_FORM else "table")
     found = text(rows)
     if args.picture and draw(rows, args.picture):
         found += f"\n\n![{words}]({args.picture.name})"
-    put(args.into, args.name or args.rows.stem, found)
+    put(args.into, name, found)
     if args.json:
         print(json.dumps({"rows": len(rows), "into": str(args.into)}))
     return 0

@@ -51,7 +51,7 @@ def rows_of(plan: Plan, task: str, results: Mapping[str, Arrays]) -> list[Row]:
     """Every figure of every system in one task."""
     reference, truth, codec = (results[name] for name in (REFERENCE, TRUTH, CODEC))
     flat = _flat(reference)
-    floor, floor_kld = frechet(flat, _flat(truth)), kld_of_sets(reference["p"], truth["p"])
+    floor = frechet(flat, _flat(truth))
     played = {way.name: way for way in dict(plan.played)[task]}
     rows: list[Row] = []
 
@@ -69,17 +69,8 @@ def rows_of(plan: Plan, task: str, results: Mapping[str, Arrays]) -> list[Row]:
         add(system, "FAD_infinity", at_infinity(reference["e"], made["e"]), floor=at_infinity(reference["e"], truth["e"]))
         value, low, high = excess(reference["e"], truth["e"], codec["e"], made["e"])
         add(system, "FAD_excess", value, interval=(low, high) if np.isfinite(low) else None, floor=0.0)
-        add(system, "KLD", kld_of_sets(reference["p"], made["p"]), floor=floor_kld)
-        each = kld(truth["p"].astype(np.float64), made["p"].astype(np.float64))
-        add(system, "KLD_paired", each.mean(), float(each.std()), floor=0.0, interval=interval(each))
-        if "KLD_style" in made:
-            add(
-                system,
-                "KLD_style",
-                made["KLD_style"].mean(),
-                float(made["KLD_style"].std()),
-                interval=interval(made["KLD_style"]),
-            )
+        if reference["p"].shape[1]:  # the embedder names classes
+            _divergences(add, system, results)
         add(system, "precision", precision(reference["e"].mean(1), made["e"].astype(np.float32).mean(1)))
         for metric in ("MR", *SEAM_METRICS):
             known = made[metric][np.isfinite(made[metric])]
@@ -96,6 +87,17 @@ def rows_of(plan: Plan, task: str, results: Mapping[str, Arrays]) -> list[Row]:
 
 
 BY_EMBEDDER = {"FAD", "FAD_infinity", "FAD_excess", "FAD_halves", "KLD", "KLD_paired", "KLD_style", "precision", "realism"}
+
+
+def _divergences(add: Any, system: str, results: Mapping[str, Arrays]) -> None:
+    """KLD of sets, by pairs, and of guided takes from what guides them."""
+    reference, truth, made = (results[name] for name in (REFERENCE, TRUTH, system))
+    add(system, "KLD", kld_of_sets(reference["p"], made["p"]), floor=kld_of_sets(reference["p"], truth["p"]))
+    each = kld(truth["p"].astype(np.float64), made["p"].astype(np.float64))
+    add(system, "KLD_paired", each.mean(), float(each.std()), floor=0.0, interval=interval(each))
+    if "KLD_style" in made:
+        apart = made["KLD_style"]
+        add(system, "KLD_style", apart.mean(), float(apart.std()), interval=interval(apart))
 
 
 def _transition(add: Any, system: str, results: Mapping[str, Arrays]) -> None:
@@ -123,7 +125,7 @@ def add_common(parser: argparse.ArgumentParser, clips: int = CLIPS) -> None:
     """Options that every stored evaluation has."""
     parser.add_argument("--model", default="live", help="name of a shipped model, or a model file")
     parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ and models/ (default: SEGUE_DATA)")
-    parser.add_argument("--embedder", default="yamnet", help="yamnet, a file of its weights, or module:function")
+    parser.add_argument("--embedder", default="yamnet", help="yamnet, a file of its weights, vggish:FILE, or module:function")
     parser.add_argument("--clips", type=int, default=clips, help="how many clips")
     parser.add_argument("--store", type=Path, required=True, help="folder that keeps results; a run goes on where one stopped")
     parser.add_argument("--processes", type=int, default=1, help="how many at once, of one thread each")

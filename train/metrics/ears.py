@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segue.engine.models.yamnet import read_yamnet
+from segue.train.metrics.vggish import read_vggish
 from segue.train.yamnet import load_yamnet
 
 Audio: TypeAlias = NDArray[np.float32]
 Values: TypeAlias = NDArray[np.floating[Any]]
 
+VGGISH = "vggish:"
 TINY = 1e-4  # probability that every class is granted, so that no logarithm is infinite
 BATCH = 8  # takes at a time
 
@@ -42,7 +44,7 @@ class Embedder(Protocol):
         ...
 
     def classes(self, patches: Tensor) -> Tensor:
-        """Embeddings `[B, P, dim]` to class probabilities `[B, m]`, each class for itself in [0, 1]."""
+        """Embeddings `[B, P, dim]` to class probabilities `[B, m]`, each class for itself in [0, 1]; m 0 where it has none."""
         ...
 
 
@@ -70,12 +72,13 @@ class Heard:
 
 
 def embedder_of(word: str, data: Path) -> Embedder:
-    """`yamnet` out of the data folder, a file of YAMNet's weights, or `package.module:function` that returns an Embedder.
-
-    The last is how VGGish, PaSST or CLAP come in where the user has the weights. Raises FileNotFoundError or ValueError.
+    """`yamnet` out of the data folder, a file of YAMNet's weights, `vggish:FILE`, or `package.module:function` that returns an
+    Embedder, which is how PaSST or CLAP come in where the user has them. Raises FileNotFoundError or ValueError.
     """
     if word == "yamnet":
         return load_yamnet(data)
+    if word.startswith(VGGISH):
+        return read_vggish(Path(word.removeprefix(VGGISH)))
     if ":" in word and not Path(word).exists():
         return _named(word)
     return read_yamnet(Path(word))

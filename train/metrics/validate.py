@@ -20,7 +20,7 @@ from segue.train.metrics.degrade import HALVES, KNOWN, SECONDS, Harm
 from segue.train.metrics.ears import Embedder, embedder_of
 from segue.train.metrics.frechet import frechet
 from segue.train.report import markdown, put
-from segue.train.yamnet import data_folder
+from segue.train.yamnet import YamNet, data_folder
 
 CLEAN = "as it is"
 SPLIT = "random halves of its patches"
@@ -30,11 +30,11 @@ SEED = 20231
 
 @dataclass(frozen=True)
 class Check:
-    """FAD and KLD of one harm: found, and known where it is. n: patches on each side."""
+    """FAD and KLD of one harm: found, and known of YAMNet; no KLD where the embedder names no classes. n: patches a side."""
 
     harm: str
     fad: float
-    kld: float
+    kld: float | None
     known_fad: float | None
     known_kld: float | None
     n: int
@@ -64,7 +64,8 @@ def checks(
     found = [Check(SPLIT, frechet(one, other), _kld(embedder, one, other), None, None, half, embedder.name)]
     for name, made in sets.items():
         fad, kld = frechet(clean, made), _kld(embedder, clean, made)
-        found.append(Check(name, fad, kld, harms[name][1], harms[name][2], len(made), embedder.name))
+        known = harms[name][1:] if embedder.name == YamNet.name else (None, None)
+        found.append(Check(name, fad, kld, *known, len(made), embedder.name))
     return found
 
 
@@ -78,33 +79,37 @@ def _mono(path: Path, rate: int, seconds: float | None) -> NDArray[np.float32]:
     return np.asarray(mono[None, : None if seconds is None else round(seconds * rate)])
 
 
-def _kld(embedder: Embedder, true: NDArray[np.float32], made: NDArray[np.float32]) -> float:
+def _kld(embedder: Embedder, true: NDArray[np.float32], made: NDArray[np.float32]) -> float | None:
     p, q = (embedder.classes(torch.from_numpy(e)[None])[0].double().numpy() + LEAST for e in (true, made))
     p, q = p / p.sum(), q / q.sum()
-    return float((p * np.log(p / q)).sum())
+    return float((p * np.log(p / q)).sum()) if len(p) else None
 
 
 def table(found: Sequence[Check]) -> str:
     """The checks as Markdown, each figure that is known with how far it is missed."""
 
-    def beside(value: float, known: float | None) -> str:
-        return "" if known is None else f"{known:g} ({100 * (value / known - 1):+.0f} %)"
+    def beside(value: float | None, known: float | None) -> str:
+        return "" if known is None or value is None else f"{known:g} ({100 * (value / known - 1):+.0f} %)"
 
     lines = [["harm", "FAD", "known", "KLD", "known"]]
     for one in found:
         known = (
             (f"{HALVES[0][0]:g} to {HALVES[0][1]:g}", f"{HALVES[1][0]:g} to {HALVES[1][1]:g}")
-            if one.harm == SPLIT
+            if one.harm == SPLIT and one.embedder == YamNet.name
             else (beside(one.fad, one.known_fad), beside(one.kld, one.known_kld))
         )
-        lines.append([one.harm, f"{one.fad:.2f}", known[0], f"{one.kld:.3f}", known[1]])
+        lines.append([one.harm, f"{one.fad:.2f}", known[0], _told(one.kld), known[1]])
     return markdown(lines)
+
+
+def _told(kld: float | None) -> str:
+    return "-" if kld is None else f"{kld:.3f}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate validate`."""
     parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ and models/ (default: SEGUE_DATA)")
-    parser.add_argument("--embedder", default="yamnet", help="yamnet, a file of its weights, or module:function")
+    parser.add_argument("--embedder", default="yamnet", help="yamnet, a file of its weights, vggish:FILE, or module:function")
     parser.add_argument("--into", type=Path, default=None, help="Markdown file that gets the table")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="from the beginning of each file; 0 is all of it")
 
@@ -125,5 +130,5 @@ def run(args: Any) -> int:
         return 0
     for check in found:
         known = "" if check.known_fad is None else f"   known {check.known_fad:g} / {check.known_kld:g}"
-        print(f"{check.harm:30} FAD {check.fad:6.2f}  KLD {check.kld:5.3f}{known}   {check.embedder}, {check.n} patches")
+        print(f"{check.harm:30} FAD {check.fad:6.2f}  KLD {_told(check.kld):5}{known}   {check.embedder}, {check.n} patches")
     return 0
