@@ -117,14 +117,26 @@ def repetitions(x: Values, audio: Audio, hop: int, rate: int) -> list[tuple[floa
     spread = 2 * float(x.var(axis=1).mean()) + LEAST
     known = least + ALIKE  # of the longest lag as many frames are compared, and few frames agree by chance
     lags = np.arange(least - 1, length - known)
-    worth = np.full(length, np.inf)
-    for lag in lags:
-        apart = np.square(x[:, lag:] - x[:, : length - lag]).mean(axis=0)
-        worth[lag] = (apart.mean() + apart.std() / np.sqrt(len(apart))) / spread
+    there = np.arange(length) + np.arange(length)[:, None]  # [lag, frame]: the frame that lies so much later
+    inside = there < length
+    apart = _apart(x)[np.arange(length), np.minimum(there, length - 1)] * inside
+    compared = inside.sum(axis=1)
+    mean = apart.sum(axis=1) / compared
+    deviation = np.sqrt(np.maximum(np.square(apart).sum(axis=1) / compared - np.square(mean), 0))
+    worth = (mean + deviation / np.sqrt(compared)) / spread
     best = [int(lag) for lag in lags[1:-1] if worth[lag] <= min(worth[lag - 1], worth[lag + 1])]
     best = sorted(best, key=lambda lag: float(worth[lag]))[:LAGS] or [length // 2]
     rises = _rises(audio)
     return [(_exact(rises, lag * hop, hop), float(min(worth[lag], 1.0))) for lag in best]
+
+
+def _apart(x: Values) -> Values:
+    """`[L, L]` mean squared difference of every two frames of `[C, L]`: |a|^2 + |b|^2 - 2 a b, whatever it is asked for."""
+    exact = x.astype(np.float64)
+    product = exact.T @ exact
+    energy = product.diagonal()
+    apart: Values = np.maximum(energy[:, None] + energy - 2 * product, 0) / len(x)
+    return apart
 
 
 def _rises(audio: Audio) -> Values:
@@ -170,20 +182,19 @@ def plan(
     offered = _multiples(lags, now - x.shape[1], now + count, hop)
     if not offered:
         offered = [(float(now // 2 * hop), 1.0)]
+    alike, all_lags, worths = _alike(x), *np.array(offered).T
     cuts: list[Cut] = []
     first, lag = 0, _begin(x, ending, offered, now, hop, sizes[1], spread, rng)
     while first < count:
         ends = np.arange(first + sizes[0], first + sizes[1] + 1)
-        best, chosen = np.inf, (count, lag)
-        for other, worth in offered:
-            if abs(other - lag) < APART * hop:
-                continue
-            fits = _fit(x, now + ends, lag, other, hop, sizes[1])
-            costs = (fits / spread + REPEATS * worth) * (1 + CHANCE * rng.random(len(ends)))
-            at = int(costs.argmin())
-            if costs[at] < best:
-                best, chosen = float(costs[at]), (int(ends[at]), other)
-        if not np.isfinite(best):  # nothing else reaches that far
+        others = np.abs(all_lags - lag) >= APART * hop
+        fits = _fits(alike, now + ends, lag, all_lags[others], hop, sizes[1])
+        costs = (fits / spread + REPEATS * worths[others, None]) * (1 + CHANCE * rng.random(fits.shape))
+        best = float(costs.min(initial=np.inf))
+        if np.isfinite(best):
+            other, at = np.unravel_index(costs.argmin(), costs.shape)
+            chosen = (int(ends[at]), float(all_lags[others][other]))
+        else:  # nothing else reaches that far
             chosen = (int(ends[-1]), _reaching(offered, now + int(ends[-1]), x.shape[1], hop, sizes[1], rng))
         end = min(count, chosen[0])
         cuts.append(Cut(first, end - first, lag))
@@ -218,14 +229,21 @@ def _begin(
     return chosen
 
 
-def _fit(x: Values, ends: NDArray[np.int64], lag: float, other: float, hop: int, longest: int) -> Values:
-    """`[len(ends)]` mean squared difference around each end of where one lag leads from and another to; infinite out of reach."""
-    length = x.shape[1]
-    one, two = ends - round(lag / hop), ends - round(other / hop)
+def _alike(x: Values) -> Values:
+    """`[L - ALIKE + 1, same]` mean squared difference of every two stretches of ALIKE frames of `[C, L]`, by their beginnings."""
+    apart, size = _apart(x), x.shape[1] - ALIKE + 1
+    alike: Values = sum((apart[n : n + size, n : n + size] for n in range(ALIKE)), np.zeros((size, size))) / ALIKE
+    return alike
+
+
+def _fits(alike: Values, ends: NDArray[np.int64], lag: float, others: Values, hop: int, longest: int) -> Values:
+    """`[len(others), len(ends)]`: of what `_alike` gives, that around each end where one lag leads from and each other to;
+    infinite out of reach."""
+    length = len(alike) + ALIKE - 1
+    one, two = ends - round(lag / hop), ends - np.round(others / hop).astype(np.int64)[:, None]
     allowed = (two >= ALIKE) & (two + longest <= length) & (one >= ALIKE // 2) & (one + ALIKE // 2 <= length)
-    around = np.arange(ALIKE) - ALIKE // 2
-    apart = x[:, np.clip(one[:, None] + around, 0, length - 1)] - x[:, np.clip(two[:, None] + around, 0, length - 1)]
-    return np.where(allowed, np.square(apart).mean(axis=(0, 2)), np.inf)
+    around = (np.clip(end - ALIKE // 2, 0, len(alike) - 1) for end in (one, two))
+    return np.where(allowed, alike[tuple(around)], np.inf)
 
 
 def _reaching(
@@ -266,7 +284,9 @@ def _moved(audio: Audio, compared: tuple[int, int], ending: Audio, shift: int) -
     there, here = audio[:, start + low : start + high + size].mean(axis=0), ending.mean(axis=0)
     energy = np.concatenate([[0.0], np.cumsum(np.square(there, dtype=np.float64))])
     norms = np.sqrt((energy[size:] - energy[:-size]) * np.square(here, dtype=np.float64).sum()) + LEAST
-    gained = signal.correlate(there, here, mode="valid") / norms - STAYING * np.abs(np.arange(low, high + 1)) / shift
+    gained = (
+        signal.correlate(there, here, mode="valid", method="direct") / norms - STAYING * np.abs(np.arange(low, high + 1)) / shift
+    )
     return low + int(gained.argmax())
 
 
