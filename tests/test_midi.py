@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -136,8 +137,8 @@ def test_a_machine_without_midi_runs_on_and_says_so_once(monkeypatch):
 
 
 @pytest.fixture
-def jack_server(monkeypatch) -> Iterator[str]:
-    """A JACK server of our own on its dummy driver."""
+def jack_process(monkeypatch) -> Iterator[tuple[str, int]]:
+    """A JACK server of our own on its dummy driver: its name and its process."""
     if shutil.which("jackd") is None:
         pytest.skip("jackd is missing: apt-get install jackd2")
     pytest.importorskip("rtmidi", reason="python-rtmidi is missing: pip install segue[midi]")
@@ -153,10 +154,15 @@ def jack_server(monkeypatch) -> Iterator[str]:
             assert server.poll() is None, "jackd ended"
             assert time.monotonic() < until, "jackd has no socket"
             time.sleep(0.02)
-        yield name
+        yield name, server.pid
     finally:
         server.terminate()
         server.wait(PATIENCE)
+
+
+@pytest.fixture
+def jack_server(jack_process) -> str:
+    return jack_process[0]
 
 
 class Sender:
@@ -249,6 +255,46 @@ def test_a_clock_on_jack_is_heard_to_the_sample(jack_server, monkeypatch):
         clock.close()
 
 
+def test_a_clock_on_jack_is_on_time_again_soon_after_lost_periods(jack_process, monkeypatch):
+    """JACK's own map of frames to times was 200 ms off then, and took seconds to find back."""
+    jack_clock = pytest.importorskip("segue.server.control.jack_clock")
+    if not jack_clock.available():
+        pytest.skip("the compiled reader is missing: set up again with a compiler")
+    monkeypatch.setattr(jack_clock, "POLL", 0.05)
+    heard: list[float] = []
+    clock = jack_clock.JackClock(lambda message, when: heard.append(when) if message == b"\xf8" else None, "pads")
+    sender = TickSender(jack_process[0])
+    clock.open()
+
+    def listen(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            clock.drain()
+            time.sleep(0.005)
+
+    try:
+        until = time.monotonic() + PATIENCE
+        while len(heard) < 50:
+            assert time.monotonic() < until, "no ticks came"
+            listen(0.1)
+        os.kill(jack_process[1], signal.SIGSTOP)
+        time.sleep(0.2)
+        os.kill(jack_process[1], signal.SIGCONT)
+        listen(0.2)
+        known = len(heard)
+        listen(0.4)
+        sender.silent = True
+        listen(0.3)
+        sent = sender.times[-len(heard) :]
+        late = [when - meant for when, meant in zip(heard, sent, strict=True)][known:]
+        assert len(late) > 15
+        assert abs(sorted(late)[len(late) // 2]) < 0.02
+    finally:
+        os.kill(jack_process[1], signal.SIGCONT)
+        sender.close()
+        clock.close()
+
+
 class TickSender:
     """A JACK client that sends a clock's tick every 600 frames, wherever in a period that is."""
 
@@ -259,18 +305,22 @@ class TickSender:
         self.client = jack.Client("pads", no_start_server=True, servername=server)
         self.port = self.client.midi_outports.register("out")
         self.next = 0
+        self.silent = False
+        self.times: list[float] = []  # at which the ticks sound
         self.client.set_process_callback(self._process)
         self.client.activate()
 
     def _process(self, frames: int) -> None:
         self.port.clear_buffer()
-        while self.next < frames:
+        now = time.time()
+        while self.next < frames and not self.silent:
+            self.times.append(now + self.next / 44_100)
             self.port.write_midi_event(self.next, b"\xf8")
             self.port.write_midi_event(self.next, b"\x90\x24\x64")
             if not self.next % 7:
                 self.port.write_midi_event(self.next, b"\xf2\x01\x02")
             self.next += self.EVERY
-        self.next -= frames
+        self.next = max(0, self.next - frames)
 
     def close(self) -> None:
         self.client.deactivate()

@@ -11,7 +11,7 @@
 
 #include "jack_clock.h"
 
-#define RING 4096u /* messages: 85 s of clock at 120 BPM */
+#define RING 4096u /* messages: 85 s of clock at 120 BPM; periods: 3 s of the shortest */
 #define LONGEST 3u
 #define NO_START_SERVER 1
 #define PORT_IS_INPUT 1ul
@@ -29,8 +29,12 @@ typedef struct {
     uint8_t *buffer;
 } midi_event; /* jack_midi_event_t */
 
+struct period {
+    uint64_t frame, usec;
+};
+
 struct message {
-    uint64_t usec;
+    uint64_t frame;
     uint8_t size;
     uint8_t data[LONGEST];
 };
@@ -41,7 +45,7 @@ struct jack_clock {
     uint32_t (*event_count)(void *);
     int (*event_get)(midi_event *, void *, uint32_t);
     frames (*last_frame)(void *);
-    uint64_t (*frames_to_time)(void *, frames);
+    frames (*rate)(void *);
     uint64_t (*time)(void);
     const char **(*get_ports)(void *, const char *, const char *, unsigned long);
     int (*connect)(void *, const char *, const char *);
@@ -50,8 +54,11 @@ struct jack_clock {
     int (*client_close)(void *);
     void (*release)(void *);
     _Atomic uint64_t written, taken, lost;
+    _Atomic uint64_t begun, told;
+    uint64_t frame; /* of the period, without the wrap of JACK's own count */
     _Atomic int gone;
     struct message ring[RING];
+    struct period periods[RING];
 };
 
 static int is_clock(const midi_event *e)
@@ -62,11 +69,22 @@ static int is_clock(const midi_event *e)
     return e->size == 1 && (status == CLOCK || (status >= START && status <= STOP));
 }
 
+/* JACK's own map of frames to times takes seconds to find back after lost periods: whoever reads makes one of these. */
+static void note_period(struct jack_clock *c)
+{
+    uint64_t at = atomic_load_explicit(&c->begun, memory_order_relaxed);
+    c->frame += (frames)(c->last_frame(c->client) - (frames)c->frame);
+    if (at - atomic_load_explicit(&c->told, memory_order_acquire) >= RING)
+        return;
+    c->periods[at % RING] = (struct period){c->frame, c->time()};
+    atomic_store_explicit(&c->begun, at + 1, memory_order_release);
+}
+
 static int process(frames count, void *arg)
 {
     struct jack_clock *c = arg;
+    note_period(c);
     void *buffer = c->port_get_buffer(c->port, count);
-    frames first = c->last_frame(c->client);
     uint32_t events = c->event_count(buffer);
     for (uint32_t i = 0; i < events; i++) {
         midi_event e;
@@ -78,7 +96,7 @@ static int process(frames count, void *arg)
             continue;
         }
         struct message *m = &c->ring[at % RING];
-        m->usec = c->frames_to_time(c->client, first + e.time);
+        m->frame = c->frame + e.time;
         m->size = (uint8_t)e.size;
         memcpy(m->data, e.buffer, e.size);
         atomic_store_explicit(&c->written, at + 1, memory_order_release);
@@ -108,7 +126,7 @@ static int find(struct jack_clock *c)
         {"jack_midi_get_event_count", (void **)&c->event_count},
         {"jack_midi_event_get", (void **)&c->event_get},
         {"jack_last_frame_time", (void **)&c->last_frame},
-        {"jack_frames_to_time", (void **)&c->frames_to_time},
+        {"jack_get_sample_rate", (void **)&c->rate},
         {"jack_get_time", (void **)&c->time},
         {"jack_get_ports", (void **)&c->get_ports},
         {"jack_connect", (void **)&c->connect},
@@ -159,15 +177,32 @@ void jack_clock_close(struct jack_clock *c)
     free(c);
 }
 
+/* The next period's first frame and when it was begun: late by as much as its thread woke late. Whether there was one. One thread. */
+int jack_clock_period(struct jack_clock *c, uint64_t *frame, uint64_t *usec)
+{
+    uint64_t at = atomic_load_explicit(&c->told, memory_order_relaxed);
+    if (at == atomic_load_explicit(&c->begun, memory_order_acquire))
+        return 0;
+    *frame = c->periods[at % RING].frame;
+    *usec = c->periods[at % RING].usec;
+    atomic_store_explicit(&c->told, at + 1, memory_order_release);
+    return 1;
+}
+
+uint32_t jack_clock_rate(struct jack_clock *c)
+{
+    return c->rate(c->client);
+}
+
 /* The next message: its size, 0 for none. data holds three bytes. One thread. */
-int jack_clock_next(struct jack_clock *c, uint64_t *usec, uint8_t *data)
+int jack_clock_next(struct jack_clock *c, uint64_t *frame, uint8_t *data)
 {
     uint64_t at = atomic_load_explicit(&c->taken, memory_order_relaxed);
     if (at == atomic_load_explicit(&c->written, memory_order_acquire))
         return 0;
     const struct message *m = &c->ring[at % RING];
     int size = m->size;
-    *usec = m->usec;
+    *frame = m->frame;
     memcpy(data, m->data, LONGEST);
     atomic_store_explicit(&c->taken, at + 1, memory_order_release);
     return size;
@@ -179,7 +214,7 @@ int jack_clock_gone(struct jack_clock *c)
     return atomic_load(&c->gone);
 }
 
-/* JACK's clock, which its messages' times are of, in microseconds. */
+/* JACK's clock, which its periods' times are of, in microseconds. */
 uint64_t jack_clock_now(struct jack_clock *c)
 {
     return c->time();

@@ -1,8 +1,10 @@
-/* The messages of MIDI clocks on JACK, each with the microsecond it was meant for. Included by jack_clock.c and read by cffi. */
+/* The messages of MIDI clocks on JACK, each with the frame it was meant for, and when JACK's periods began. Included by jack_clock.c and read by cffi. */
 
 struct jack_clock *jack_clock_open(const char *name);
 void jack_clock_close(struct jack_clock *clock);
-int jack_clock_next(struct jack_clock *clock, uint64_t *usec, uint8_t *data);
+int jack_clock_next(struct jack_clock *clock, uint64_t *frame, uint8_t *data);
+int jack_clock_period(struct jack_clock *clock, uint64_t *frame, uint64_t *usec);
+uint32_t jack_clock_rate(struct jack_clock *clock);
 int jack_clock_gone(struct jack_clock *clock);
 uint64_t jack_clock_now(struct jack_clock *clock);
 uint64_t jack_clock_lost(struct jack_clock *clock);

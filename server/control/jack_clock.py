@@ -1,5 +1,7 @@
 """MIDI clocks on JACK, to the sample: what they send is noted by a compiled client, and read here.
 
+JACK says at which of its frames a message is meant; a clock of ours says when that frame is, as for the stream, so that both find
+back at once where JACK loses periods.
 Threads: `drain` on the control thread; one more looks for ports once a second. JACK's own thread runs no Python.
 """
 
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from segue.server.clock import SampleClock
 from segue.server.control.midi import POLL, jack_runs
 
 NAME = "segue clock"
@@ -34,8 +37,9 @@ class JackClock:
         module: Any = importlib.import_module("segue.server.control._jack_clock")
         self._lib, self._ffi = module.lib, module.ffi
         self._feed, self._pattern = feed, re.compile(ports)
-        self._usec, self._data = self._ffi.new("uint64_t *"), self._ffi.new("uint8_t[3]")
+        self._frame, self._usec, self._data = (self._ffi.new(what) for what in ("uint64_t *", "uint64_t *", "uint8_t[3]"))
         self._client: Any = None
+        self._clock = SampleClock(48_000)  # until a server says its rate
         self._lock = threading.Lock()  # of the client's life
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="segue clock ports", daemon=True)
@@ -59,8 +63,10 @@ class JackClock:
             if self._client is None:
                 return
             offset = time.time() - self._lib.jack_clock_now(self._client) * 1e-6
-            while size := self._lib.jack_clock_next(self._client, self._usec, self._data):
-                self._feed(bytes(self._data[0:size]), offset + self._usec[0] * 1e-6)
+            while self._lib.jack_clock_period(self._client, self._frame, self._usec):
+                self._clock.update(self._frame[0], self._usec[0] * 1e-6)
+            while size := self._lib.jack_clock_next(self._client, self._frame, self._data):
+                self._feed(bytes(self._data[0:size]), offset + self._clock.time_at(self._frame[0]))
         finally:
             self._lock.release()
 
@@ -75,8 +81,9 @@ class JackClock:
             self._leave()
         if self._client is None and jack_runs():
             client = self._lib.jack_clock_open(NAME.encode())
-            with self._lock:
-                self._client = None if client == self._ffi.NULL else client
+            if client != self._ffi.NULL:
+                with self._lock:
+                    self._client, self._clock = client, SampleClock(self._lib.jack_clock_rate(client))
         if self._client is not None:
             self._connect()
 
