@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from segue.server.stage import Stage
 
 # A server's first start measures back-ends beside the music: no test is to share its cores with that, or depend on its outcome.
 os.environ.setdefault("SEGUE_BACKEND", "eager")
@@ -38,3 +42,16 @@ def _subnormal_numbers() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """The whole server on a stepped clock, with an engine whose takes are what their context foretells."""
+    from fake_runner import STATE, FakeRunner
+
+    from segue.server.config import Config
+    from segue.server.stage import Stage
+
+    made = Stage(Config(), FakeRunner, STATE, 0.3)
+    yield made
+    made.close()

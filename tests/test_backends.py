@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small import live
 
 from segue.engine import backends as home
 from segue.engine import noise
@@ -24,15 +25,9 @@ from segue.engine.backends import (
     site,
 )
 from segue.engine.engine import Engine
-from segue.engine.models.dit import Dit, DitSpec
-from segue.engine.models.spec import Model, ModelSpec
-from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.engine.models.dit import DitSpec
 from segue.engine.request import Request
 
-CODEC = CodecSpec(
-    latent_dim=16, encoder_width=32, encoder_slow_width=32, encoder_blocks=1, encoder_slow_blocks=1, decoder_width=32,
-    decoder_slow_width=32, decoder_blocks=1, decoder_slow_blocks=1, bass_dim=8, bass_width=16, bass_blocks=1,
-)  # fmt: skip
 DIT = DitSpec(channels=16, width=64, layers=2, heads=2, rank=8, carried=8)
 TAKE_TOLERANCE = 0.02  # relative error of a whole take in fp32: four steps, decoded, coloured
 REDUCED_TAKE_TOLERANCE = 0.1  # the same in bf16 and int8
@@ -49,14 +44,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def model():
-    """A live model in small, random but for nothing being zero, so that every layer counts."""
-    torch.manual_seed(1)
-    codec, denoiser = LiveCodec(CODEC).eval(), Dit(DIT).eval()
-    for p in denoiser.parameters():
-        torch.nn.init.normal_(p, std=0.05)
-    for part in (codec, denoiser):
-        part.requires_grad_(False)
-    return Model(ModelSpec("small", codec=CODEC, denoiser=DIT, window_s=3.0), codec, denoiser, "nowhere", "")
+    return live(DIT, 1, 0.05, window_s=3.0)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from small import DEEPER_CODEC as CODEC
 from torch import nn
 
 from segue.engine import checkpoint
@@ -17,17 +18,8 @@ from segue.engine.checkpoint import CheckpointError, list_models, load, packed, 
 from segue.engine.models.dit import Dit, DitSpec
 from segue.engine.models.families import presets
 from segue.engine.models.spec import ModelSpec
-from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.engine.models.vae import LiveCodec
 
-CODEC = CodecSpec(
-    latent_dim=24,
-    encoder_width=16,
-    encoder_slow_width=16,
-    decoder_width=16,
-    decoder_slow_width=16,
-    encoder_blocks=1,
-    decoder_blocks=1,
-)
 DIT = DitSpec(channels=24, width=64, layers=1, heads=2, rank=8)
 SPEC = ModelSpec("small", CODEC, DIT, provenance={"data": "none"})
 

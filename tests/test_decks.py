@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from fake_runner import RATE, STATE, FakeRunner
+from fake_runner import RATE
 from numpy.typing import NDArray
+from staged import said
 
-from segue.server.config import Config
 from segue.server.stage import Stage
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage(Config(), FakeRunner, STATE, 0.3)
-    yield made
-    made.close()
 
 
 def track(folder: Path, name: str, seconds: float, seed: int) -> tuple[str, NDArray[np.float32]]:
@@ -39,10 +31,6 @@ def two_files(stage: Stage, folder: Path) -> tuple[NDArray[np.float32], NDArray[
     stage.send("/segue/deck/1/play")
     stage.play(None, 4 * RATE)
     return a, b
-
-
-def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
-    return [args for sent, args in stage.sent if sent == address]
 
 
 def test_a_file_plays_from_its_first_sample_one_block_after_the_message(stage: Stage, tmp_path: Path) -> None:

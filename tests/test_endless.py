@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from fake_runner import PERIOD, RATE, STATE, FakeRunner
+from fake_runner import PERIOD, RATE
 from numpy.typing import NDArray
 
-from segue.server.config import Config
 from segue.server.jobs import Job
 from segue.server.stage import Stage
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage(Config(), FakeRunner, STATE, 0.3)
-    yield made
-    made.close()
 
 
 def music(frames: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -5,17 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from small import CODEC
 
 from segue.engine.checkpoint import save
 from segue.engine.models.dit import Dit, DitSpec
 from segue.engine.models.spec import ModelSpec
-from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.engine.models.vae import LiveCodec
 from segue.server import cli
 
-CODEC = CodecSpec(
-    latent_dim=16, encoder_width=32, encoder_slow_width=32, encoder_blocks=1, encoder_slow_blocks=1, decoder_width=32,
-    decoder_slow_width=32, decoder_blocks=1, decoder_slow_blocks=1, bass_dim=8, bass_width=16, bass_blocks=1,
-)  # fmt: skip
 TOLERANCE = 1e-4
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small import CODEC, live
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from segue.engine import noise
@@ -15,9 +16,7 @@ from segue.engine.guidance import enter
 from segue.engine.models import carry_memory
 from segue.engine.models.carry import PIECE, carried_v, sources
 from segue.engine.models.carry_tensors import SHORTEST, carried, searched
-from segue.engine.models.dit import Dit, DitSpec
-from segue.engine.models.spec import Model, ModelSpec
-from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.engine.models.dit import DitSpec
 from segue.engine.paper import K, alpha, levels, sigma
 from segue.engine.samplers.ddim import ddim
 from segue.engine.statistics import Statistics
@@ -28,10 +27,6 @@ from segue.server import cli
 FRAMES, STEPS, XI = 80, 4, 0.3
 LEFT, RIGHT = 34, 28
 START = 0.7  # of renoise
-CODEC = CodecSpec(
-    latent_dim=16, encoder_width=32, encoder_slow_width=32, encoder_blocks=1, encoder_slow_blocks=1, decoder_width=32,
-    decoder_slow_width=32, decoder_blocks=1, decoder_slow_blocks=1, bass_dim=8, bass_width=16, bass_blocks=1,
-)  # fmt: skip
 SPEC = DitSpec(channels=16, width=32, layers=2, heads=1, rank=4)
 # task: (left context, right context, share of noise, share of what stands there, level it starts at)
 NOISED = torch.tensor(START)
@@ -47,13 +42,7 @@ ROWS = {
 
 
 def small(carried):
-    torch.manual_seed(2)
-    spec = replace(SPEC, carried=carried)
-    codec, denoiser = LiveCodec(CODEC).eval(), Dit(spec).eval()
-    for p in denoiser.parameters():
-        torch.nn.init.normal_(p, std=0.1)
-    parts = codec.requires_grad_(False), denoiser.requires_grad_(False)
-    return Model(ModelSpec("small", codec=CODEC, denoiser=spec), *parts, "", "a")
+    return live(replace(SPEC, carried=carried), 2, 0.1, sha256="a")
 
 
 @pytest.fixture(scope="module")

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from fake_runner import RATE, STATE, FakeRunner
+from fake_runner import RATE
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from staged import said
 
 from segue.engine.limiter import CEILING_DBTP, true_peaks
 from segue.engine.measure import loudness
 from segue.server.analysing import Processes
 from segue.server.analysis import Analysis, analysed, regular
-from segue.server.config import Config
 from segue.server.loudness import BOUND_DB, Meter, gain_db
 from segue.server.stage import Stage
 from segue.train.synthesis import compose
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage(Config(), FakeRunner, STATE, 0.3)
-    yield made
-    made.close()
-
-
-def said(stage: Stage, address: str) -> list[tuple[float, ...]]:
-    return [args for sent, args in stage.sent if sent == address]  # type: ignore[misc]
 
 
 def written(folder: Path, audio: NDArray[np.float32], name: str = "a.wav") -> str:

@@ -10,27 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small import DEEPER_CODEC as CODEC
 
 from segue.bench import engine as bench
 from segue.engine.checkpoint import load
 from segue.engine.engine import Engine
 from segue.engine.models.dit import DitSpec
 from segue.engine.models.spec import ModelSpec
-from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.engine.models.vae import LiveCodec
 from segue.train import pack
 from segue.train.data import REFERENCE_LUFS
 from segue.train.diffusion import Recipe, Run
 from segue.train.playing import continue_all, reconstruct
 
-CODEC = CodecSpec(
-    latent_dim=24,
-    encoder_width=16,
-    encoder_slow_width=16,
-    decoder_width=16,
-    decoder_slow_width=16,
-    encoder_blocks=1,
-    decoder_blocks=1,
-)
 DENOISER = DitSpec(channels=24, width=32, layers=1, heads=2, rank=8)
 FRAMES = 40
 

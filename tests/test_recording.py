@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from fake_runner import RATE, STATE, FakeRunner
+from fake_runner import RATE
 from numpy.typing import NDArray
+from staged import played, said, until
 
-from segue.server.config import Config
 from segue.server.control.midi_map import Binding
 from segue.server.control.midi_translate import Translator
 from segue.server.fallback import WRAP_S
@@ -21,27 +19,6 @@ BAR = 2 * RATE  # at 120 BPM
 BLOCK = 256
 WRAP = round(WRAP_S * RATE)
 SETTLED = 4 * BLOCK + WRAP  # after the end of a recording all of it has been read
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage(Config(), FakeRunner, STATE, 0.3)
-    yield made
-    made.close()
-
-
-def noise(frames: int, seed: int) -> Audio:
-    """What a performer plays."""
-    return np.random.default_rng(seed).normal(0, 0.1, (2, frames)).astype(np.float32)
-
-
-def until(stage: Stage, frame: int, audio: Audio) -> Audio:
-    """Plays up to a frame; `audio` is what comes in, from frame 0 on."""
-    return stage.play(audio[:, stage.frame : frame], max(1, frame - stage.frame))
-
-
-def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
-    return [args for sent, args in stage.sent if sent == address]
 
 
 def state(stage: Stage, verb: str) -> list[object]:
@@ -71,7 +48,7 @@ def same(out: Audio, wanted: Audio, at: int, first: int, n: int) -> None:
 
 @pytest.mark.parametrize(("early", "late"), [(0, 3000), (3000, 0), (2000, 2000)])
 def test_a_footswitch_makes_a_loop_of_whole_bars_however_late_or_early_it_is_pressed(stage: Stage, early: int, late: int) -> None:
-    audio = noise(8 * BAR, 1)
+    audio = played(8 * BAR, 1)
     stage.send("/segue/deck/1/quant", "bar")
     stage.send("/segue/deck/1/xfade", 0.0)
     switch(stage, audio, BAR + late)
@@ -84,7 +61,7 @@ def test_a_footswitch_makes_a_loop_of_whole_bars_however_late_or_early_it_is_pre
 
 
 def test_a_loop_that_is_closed_early_enters_on_its_beat(stage: Stage) -> None:
-    audio = noise(6 * BAR, 2)
+    audio = played(6 * BAR, 2)
     stage.send("/segue/deck/1/quant", "bar")
     stage.send("/segue/deck/1/xfade", 0.0)
     switch(stage, audio, BAR)
@@ -108,7 +85,7 @@ def looping(stage: Stage, audio: Audio) -> None:
 
 
 def test_an_overdub_is_a_layer_that_undo_takes_off_and_redo_brings_back(stage: Stage) -> None:
-    audio = noise(20 * BAR, 3)
+    audio = played(20 * BAR, 3)
     looping(stage, audio)
     until(stage, 4 * BAR + 2500, audio)  # pressed late: the layer begins at the bar
     stage.send("/segue/deck/1/overdub")
@@ -132,7 +109,7 @@ def test_an_overdub_is_a_layer_that_undo_takes_off_and_redo_brings_back(stage: S
 
 
 def test_layers_pile_up(stage: Stage) -> None:
-    audio = noise(20 * BAR, 4)
+    audio = played(20 * BAR, 4)
     looping(stage, audio)
     for bar in (4, 6, 8):
         until(stage, bar * BAR + 100, audio)
@@ -145,7 +122,7 @@ def test_layers_pile_up(stage: Stage) -> None:
 
 
 def test_an_overdub_needs_a_loop_and_can_be_cancelled(stage: Stage) -> None:
-    audio = noise(9 * BAR, 5)
+    audio = played(9 * BAR, 5)
     until(stage, BAR, audio)
     stage.send("/segue/deck/1/overdub")
     assert "plays no loop" in str(said(stage, "/segue/fail")[0][1])
@@ -166,7 +143,7 @@ def test_an_overdub_needs_a_loop_and_can_be_cancelled(stage: Stage) -> None:
 
 
 def test_a_footswitch_records_closes_and_plays_on(stage: Stage) -> None:
-    audio = noise(20 * BAR, 6)
+    audio = played(20 * BAR, 6)
     stage.send("/segue/deck/1/beats", 4.0)
     looping(stage, audio)
     switch(stage, audio, 4 * BAR + 1000)
@@ -179,7 +156,7 @@ def test_a_footswitch_records_closes_and_plays_on(stage: Stage) -> None:
 
 
 def test_a_long_press_takes_back_what_the_press_did(stage: Stage) -> None:
-    audio, held = noise(20 * BAR, 7), round((HOLD_S + 0.05) * RATE)
+    audio, held = played(20 * BAR, 7), round((HOLD_S + 0.05) * RATE)
     stage.send("/segue/deck/1/quant", "bar")
     switch(stage, audio, BAR)
     switch(stage, audio, 2 * BAR, 2 * BAR + held)  # closed, and left again
@@ -199,7 +176,7 @@ def test_a_long_press_takes_back_what_the_press_did(stage: Stage) -> None:
 
 
 def test_a_short_press_is_no_long_one_and_a_pad_that_only_presses_works(stage: Stage) -> None:
-    audio = noise(9 * BAR, 8)
+    audio = played(9 * BAR, 8)
     stage.send("/segue/deck/1/quant", "bar")
     for frame in (BAR, 2 * BAR):
         until(stage, frame, audio)
@@ -219,7 +196,7 @@ def test_a_short_press_is_no_long_one_and_a_pad_that_only_presses_works(stage: S
 def test_midi_pads_and_pedals_press_and_let_go(
     stage: Stage, bound: Binding, down: tuple[int, int, int], up: tuple[int, int, int]
 ) -> None:
-    translator, audio = Translator([bound]), noise(9 * BAR, 12)
+    translator, audio = Translator([bound]), played(9 * BAR, 12)
     stage.send("/segue/deck/1/quant", "bar")
 
     def strike(message: tuple[int, int, int], frame: int) -> None:
@@ -242,7 +219,7 @@ def test_midi_pads_and_pedals_press_and_let_go(
 
 @pytest.mark.parametrize("press", [2500, -2500])
 def test_a_captured_phrase_ends_at_the_bar_that_was_meant(stage: Stage, press: int) -> None:
-    audio = noise(9 * BAR, 9)
+    audio = played(9 * BAR, 9)
     until(stage, 3 * BAR + press, audio)
     stage.send("/segue/deck/1/capture", "beats", 8.0, "quant", "bar")
     until(stage, 4 * BAR, audio)
@@ -260,7 +237,7 @@ def delayed(audio: Audio, frames: int) -> Audio:
 
 def test_what_is_played_to_the_beat_comes_in_late_and_closes_on_the_beat(stage: Stage) -> None:
     stage.conductor.session.world.latency = LATENCY
-    audio = noise(20 * BAR, 10)
+    audio = played(20 * BAR, 10)
     heard = delayed(audio, LATENCY)
     looping(stage, heard)
     until(stage, 2 * BAR + SETTLED + LATENCY, heard)
@@ -277,7 +254,7 @@ def test_what_is_played_to_the_beat_comes_in_late_and_closes_on_the_beat(stage: 
 def test_a_phrase_is_captured_as_it_was_played_and_a_take_as_it_sounded(stage: Stage) -> None:
     world = stage.conductor.session.world
     world.latency = LATENCY
-    audio = noise(20 * BAR, 11)
+    audio = played(20 * BAR, 11)
     heard = delayed(audio, LATENCY)
     until(stage, 3 * BAR + 10, heard)
     stage.send("/segue/deck/1/capture", "beats", 4.0, "quant", "bar")

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from fake_runner import PERIOD, RATE, STATE, FakeRunner
 from numpy.typing import NDArray
+from staged import said
 
 from segue.server.config import Config
 from segue.server.stage import Stage
@@ -36,10 +37,6 @@ def perform(stage: Stage, seconds: float) -> NDArray[np.float32]:
     """The performer goes on."""
     n = round(seconds * RATE)
     return stage.play(music(stage.frame, n), n)
-
-
-def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
-    return [args for sent, args in stage.sent if sent == address]
 
 
 def standing(stage: Stage) -> list[tuple[object, ...]]:

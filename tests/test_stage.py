@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fake_runner import PERIOD, RATE, STATE, FakeRunner
 from numpy.typing import NDArray
+from staged import said
 
 from segue.server.config import Config
 from segue.server.stage import Stage
@@ -33,10 +34,6 @@ def noise(seconds: float, seed: int = 3) -> NDArray[np.float32]:
     unit = np.random.default_rng(seed).normal(0, 0.1, (2, PERIOD)).astype(np.float32)
     frames = np.arange(round(seconds * RATE)) % PERIOD
     return unit[:, frames]
-
-
-def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
-    return [args for sent, args in stage.sent if sent == address]
 
 
 @pytest.mark.parametrize("cost", [0.2, 2.0])

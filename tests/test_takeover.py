@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
-from fake_runner import RATE, STATE, FakeRunner
+from fake_runner import RATE, STATE
 from numpy.typing import NDArray
+from staged import played, said, until
 
 from segue.server.conductor import Conductor
-from segue.server.config import Config
 from segue.server.session import Session
 from segue.server.showlog import ShowLog
 from segue.server.stage import Stage, SteppedTime
@@ -22,21 +20,6 @@ from segue.server.takes import State, Take
 
 Audio = NDArray[np.float32]
 BAR = 2 * RATE  # at 120 BPM
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage(Config(), FakeRunner, STATE, 0.3)
-    yield made
-    made.close()
-
-
-def noise(frames: int, seed: int) -> Audio:
-    return np.random.default_rng(seed).normal(0, 0.1, (2, frames)).astype(np.float32)
-
-
-def said(stage: Stage, address: str) -> list[tuple[object, ...]]:
-    return [args for sent, args in stage.sent if sent == address]
 
 
 def dies(stage: Stage, folder: Path) -> tuple[World, list[Take], Left]:
@@ -53,12 +36,8 @@ def dies(stage: Stage, folder: Path) -> tuple[World, list[Take], Left]:
     return world, adopted, left
 
 
-def until(stage: Stage, frame: int, audio: Audio) -> Audio:
-    return stage.play(audio[:, stage.frame : frame], frame - stage.frame)
-
-
 def test_a_take_ends_at_the_frame_at_which_it_was_to_end(stage: Stage, tmp_path: Path) -> None:
-    audio = noise(12 * BAR, 1)
+    audio = played(12 * BAR, 1)
     until(stage, 2 * BAR, audio)
     stage.send("/segue/deck/1/continue", "id", 7, "beats", 8.0, "quant", "bar", "xfade", 0.02)
     until(stage, 4 * BAR, audio)
@@ -75,7 +54,7 @@ def test_a_take_ends_at_the_frame_at_which_it_was_to_end(stage: Stage, tmp_path:
 
 
 def test_stop_works_and_a_new_take_goes_to_the_other_slot(stage: Stage, tmp_path: Path) -> None:
-    audio = noise(14 * BAR, 2)
+    audio = played(14 * BAR, 2)
     until(stage, 2 * BAR, audio)
     stage.send("/segue/deck/1/continue", "beats", 16.0)
     until(stage, 3 * BAR, audio)
@@ -96,7 +75,7 @@ def test_stop_works_and_a_new_take_goes_to_the_other_slot(stage: Stage, tmp_path
 
 
 def test_an_endless_take_goes_on(stage: Stage, tmp_path: Path) -> None:
-    audio = noise(20 * BAR, 3)
+    audio = played(20 * BAR, 3)
     until(stage, 2 * BAR, audio)
     stage.send("/segue/deck/1/continue", "beats", 4.0, "endless", True, "quant", "bar")
     until(stage, 4 * BAR - RATE, audio)
@@ -108,7 +87,7 @@ def test_an_endless_take_goes_on(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_a_loop_goes_round_and_takes_a_layer(stage: Stage, tmp_path: Path) -> None:
-    audio = noise(12 * BAR, 4)
+    audio = played(12 * BAR, 4)
     stage.send("/segue/deck/1/quant", "bar")
     for frame in (BAR, 2 * BAR):
         until(stage, frame, audio)
@@ -124,7 +103,7 @@ def test_a_loop_goes_round_and_takes_a_layer(stage: Stage, tmp_path: Path) -> No
 
 
 def test_a_take_that_is_about_to_sound_begins_in_time(stage: Stage, tmp_path: Path) -> None:
-    audio = noise(12 * BAR, 5)
+    audio = played(12 * BAR, 5)
     until(stage, 2 * BAR, audio)
     stage.send("/segue/deck/1/continue", "id", 3, "beats", 4.0, "quant", "bar")
     while not any(t.state is State.ARMED for t in stage.conductor.session.world.takes.values()):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from small import live
 
 from segue.engine.backends import FALLBACK, Site, ready
 from segue.engine.backends.graphs import denoiser_graph
@@ -12,29 +13,17 @@ from segue.engine.backends.onnx_bf16 import PRODUCTS, lowered
 from segue.engine.backends.tensorrt import engine_bytes, tensorrt_rtx
 from segue.engine.backends.tensorrt_engine import CLASSIC, RTX, Shapes, built, partition
 from segue.engine.checkpoint import save
-from segue.engine.models.dit import Dit, DitSpec
-from segue.engine.models.spec import Model, ModelSpec
-from segue.engine.models.vae import CodecSpec, LiveCodec
+from segue.engine.models.dit import DitSpec
 from segue.server import cli
 from segue.train.export_onnx import GRAPHS
 
-CODEC = CodecSpec(
-    latent_dim=16, encoder_width=32, encoder_slow_width=32, encoder_blocks=1, encoder_slow_blocks=1, decoder_width=32,
-    decoder_slow_width=32, decoder_blocks=1, decoder_slow_blocks=1, bass_dim=8, bass_width=16, bass_blocks=1,
-)  # fmt: skip
 DIT = DitSpec(channels=16, width=32, layers=1, heads=1, rank=4, carried=8)
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
 
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(4)
-    codec, denoiser = LiveCodec(CODEC).eval(), Dit(DIT).eval()
-    for p in denoiser.parameters():
-        torch.nn.init.normal_(p, std=0.2)
-    for part in (codec, denoiser):
-        part.requires_grad_(False)
-    return Model(ModelSpec("small", codec=CODEC, denoiser=DIT, window_s=1.0), codec, denoiser, "nowhere", "")
+    return live(DIT, 4, 0.2, window_s=1.0)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from fake_runner import RATE, STATE, FakeRunner
 from numpy.typing import NDArray
+from staged import said
 
 from segue.engine.shapes import constant_power
 from segue.server import bridging
@@ -69,10 +70,6 @@ def onsets(audio: NDArray[np.float32], every_s: float = 0.2) -> NDArray[np.float
             found.append(frame)
             last = frame
     return np.array(found, float)
-
-
-def said(stage: Stage, address: str) -> list[tuple[float, ...]]:
-    return [args for sent, args in stage.sent if sent == address]  # type: ignore[misc]
 
 
 def two_files(stage: Stage, folder: Path, bpm: tuple[float, float], decks: tuple[int, int] = (1, 2)) -> tuple[str, str]:
