@@ -56,30 +56,41 @@ def complex_stft(audio: Tensor, window: Tensor, hop: int) -> Tensor:
 
 def istft(spectrum: Tensor, window: Tensor, hop: int, fourier: Fourier | None = None) -> Tensor:
     """`[B, C, F, 2, bins]` to `[B, C, F * hop]`: the inverse of `stft` for a periodic Hann window, edges fading."""
-    if fourier is not None:
-        return _overlapped(spectrum.flatten(-2) @ fourier.inverse, window, hop)
-    return complex_istft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), window, hop)
+    if fourier is None:
+        return complex_istft(torch.complex(spectrum[..., 0, :], spectrum[..., 1, :]), window, hop)
+    slices = (spectrum.flatten(-2) @ fourier.inverse * _synthesis(window, hop)).unflatten(-1, (-1, hop))
+    overlap = slices.shape[-2]
+    padded = sum(F.pad(slices[..., j, :], (0, 0, j, overlap - 1 - j)) for j in range(overlap))
+    assert isinstance(padded, Tensor)
+    return _cut(padded, window, hop)
 
 
 def complex_istft(spectrum: Tensor, window: Tensor, hop: int) -> Tensor:
-    """`istft` of complex `[B, C, F, bins]`."""
-    return _overlapped(torch.fft.irfft(spectrum, n=window.shape[0]), window, hop)
+    """`istft` of complex `[B, C, F, bins]`.
+
+    Overlap-add as hop-wide slices: with r = size / hop, segment f of the output sums slice j of frame f - j.
+    """
+    slices = torch.fft.irfft(spectrum, n=window.shape[0]).unflatten(-1, (-1, hop))
+    shape, count, overlap = _synthesis(window, hop).unflatten(0, (-1, hop)), slices.shape[-3], slices.shape[-2]
+    out = slices.new_zeros(*slices.shape[:-3], count + overlap - 1, hop)
+    for j in range(overlap):
+        out[..., j : j + count, :].addcmul_(slices[..., j, :], shape[j])
+    return _cut(out, window, hop)
 
 
 def _padded(audio: Tensor, size: int, hop: int) -> Tensor:
     return F.pad(audio, ((size - hop) // 2, (size - hop) // 2))
 
 
-def _overlapped(frames: Tensor, window: Tensor, hop: int) -> Tensor:
-    """Overlap-add of `[B, C, F, size]` as hop-wide slices: with r = size / hop, segment f of the output sums slice j of frame
-    f - j. The squared Hann window sums to 3 r / 8 for r >= 3."""
-    size = window.shape[0]
-    overlap = size // hop
-    slices = (frames * (window * (8 / (3 * overlap)))).unflatten(-1, (overlap, hop))
-    padded = sum(F.pad(slices[..., j, :], (0, 0, j, overlap - 1 - j)) for j in range(overlap))
-    assert isinstance(padded, Tensor)
-    edge = (size - hop) // 2
-    return padded.flatten(-2)[..., edge : padded.shape[-2] * hop - edge]
+def _synthesis(window: Tensor, hop: int) -> Tensor:
+    """The window of the inverse: the squared Hann window sums to 3 r / 8 for r = size / hop >= 3."""
+    return window * (8 * hop / (3 * window.shape[0]))
+
+
+def _cut(segments: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Segments `[..., S, hop]` as samples, without what `_padded` added."""
+    edge = (window.shape[0] - hop) // 2
+    return segments.flatten(-2)[..., edge : segments.shape[-2] * hop - edge]
 
 
 def mid_side(audio: Tensor) -> Tensor:
