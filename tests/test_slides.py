@@ -81,6 +81,16 @@ def test_images_and_amplitudes_are_inverse() -> None:
     torch.testing.assert_close(amplitudes_of(image_of(amplitudes)), amplitudes, rtol=1e-4, atol=0)
 
 
+def test_an_image_in_other_units_sounds_the_same() -> None:
+    """Narrow bands at a low rate have another mean and spread than those that were measured."""
+    spec, audio = MelSpec(bands=32, iterations=FAST), clip(0.5)
+    usual, other = MelCodec(spec), MelCodec(replace(spec, centre_db=-40.0, spread_db=10.0))
+    torch.testing.assert_close(10.0 * other.image(audio) - 40.0, SPREAD_DB * usual.image(audio) + CENTRE_DB)
+    torch.testing.assert_close(other.decode(other.encode(audio)), usual.decode(usual.encode(audio)), atol=1e-4, rtol=0)
+    with pytest.raises(ValueError, match="got a spread of 0 dB"):
+        MelSpec(spread_db=0)
+
+
 def test_stereo_keeps_its_sides_apart() -> None:
     codec = MelCodec(MelSpec(bands=32, sides=2, iterations=FAST))
     audio = clip(1.0) * torch.tensor([1.0, 0.1])[:, None]

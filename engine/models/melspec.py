@@ -22,7 +22,8 @@ EXCITATION_SEED = 7348  # of the phases that an inversion starts from
 class MelSpec:
     """Shape of a mel image. window, hop: samples. bands: rows of the image of one side. sides: 1 for mono, 2 for stereo.
 
-    iterations, momentum: of the inversion. One iteration reaches three frames further.
+    iterations, momentum: of the inversion. One iteration reaches three frames further. centre_db, spread_db: mean and spread
+    of the images' decibels, which depend on rate and bands; in their units an image has unit variance.
     """
 
     rate: int = 44_100
@@ -32,10 +33,14 @@ class MelSpec:
     sides: int = 1
     iterations: int = 32
     momentum: float = 0.99
+    centre_db: float = CENTRE_DB
+    spread_db: float = SPREAD_DB
 
     def __post_init__(self) -> None:
         if self.window % self.hop or self.window // self.hop < 3:
             raise ValueError(f"MelSpec: got window {self.window} at hop {self.hop}; a whole number of hops, 3 at least")
+        if self.spread_db <= 0:
+            raise ValueError(f"MelSpec: got a spread of {self.spread_db} dB; give one above 0")
         if self.sides not in (1, 2) or self.bands < 1 or self.iterations < 1:
             got = f"got {self.sides} sides, {self.bands} bands, {self.iterations} iterations"
             raise ValueError(f"MelSpec: {got}; 1 or 2 sides, 1 band and 1 iteration at least")
@@ -77,7 +82,7 @@ class MelImage(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """`[B, 2, T * hop]` samples to images `[B, sides, bands, T]`; mono is the mean of both sides."""
         heard = audio if self.spec.sides == 2 else audio.mean(dim=1, keepdim=True)
-        return image_of(self.amplitudes(self._spectrum(heard)))
+        return image_of(self.amplitudes(self._spectrum(heard)), self.spec.centre_db, self.spec.spread_db)
 
     def amplitudes(self, spectrum: Tensor) -> Tensor:
         """Complex `[B, C, T, bins]` to mel amplitudes `[B, C, T, bands]`, a full-scale sine near 1."""
@@ -90,7 +95,7 @@ class MelImage(nn.Module):
         right, instead of putting fixed ones in their place. What the bands do not tell is free, so a spectrum that some
         signal has is found sooner.
         """
-        wanted = amplitudes_of(image)
+        wanted = self._amplitudes_of(image)
         share = self.matrix.sum(dim=1).clamp_min(LEAST)
         spectrum = self._excitation(image, frame_offset)
         before = None
@@ -105,12 +110,15 @@ class MelImage(nn.Module):
     def griffin_lim(self, image: Tensor, iterations: int = 100) -> Tensor:
         """The baseline: Griffin & Lim 1984 on the mel matrix' pseudo-inverse, from the same phases. Shapes as `inverted`."""
         inverse = torch.linalg.pinv(self.matrix.double()).to(self.matrix)
-        magnitude = (amplitudes_of(image) * (self.spec.window / 4) @ inverse).clamp_min(0)
+        magnitude = (self._amplitudes_of(image) * (self.spec.window / 4) @ inverse).clamp_min(0)
         spectrum = magnitude * self._excitation(image, 0)
         for _ in range(iterations):
             after = self._spectrum(self._audio(spectrum))
             spectrum = magnitude * after / after.abs().clamp_min(LEAST)
         return self._both(self._audio(spectrum))
+
+    def _amplitudes_of(self, image: Tensor) -> Tensor:
+        return amplitudes_of(image, self.spec.centre_db, self.spec.spread_db)
 
     def _excitation(self, image: Tensor, frame_offset: int) -> Tensor:
         """Phases `[B, C, T, bins]` of one steady sine a bin, so that they depend on the absolute frame alone."""
@@ -132,20 +140,20 @@ class MelImage(nn.Module):
         return audio.expand(-1, 2, -1)
 
 
-def image_of(amplitudes: Tensor) -> Tensor:
+def image_of(amplitudes: Tensor, centre_db: float = CENTRE_DB, spread_db: float = SPREAD_DB) -> Tensor:
     """Mel amplitudes `[B, C, T, bands]` to `[B, C, bands, T]`, centred decibels over the floor in units of their spread."""
     decibels = (20 * torch.log10(amplitudes.clamp_min(1e-12))).clamp_min(FLOOR_DB)
-    return (decibels.mT - CENTRE_DB) / SPREAD_DB
+    return (decibels.mT - centre_db) / spread_db
 
 
-def amplitudes_of(image: Tensor) -> Tensor:
+def amplitudes_of(image: Tensor, centre_db: float = CENTRE_DB, spread_db: float = SPREAD_DB) -> Tensor:
     """The inverse of `image_of` above the floor; what lies at or below it is silent."""
-    decibels = image.mT * SPREAD_DB + CENTRE_DB
+    decibels = image.mT * spread_db + centre_db
     return torch.where(decibels > FLOOR_DB, 10 ** (decibels.clamp_max(10.0) / 20), torch.zeros_like(decibels))
 
 
 def decibel_error(image: Tensor, other: Tensor, range_db: float = 80.0) -> Tensor:
-    """Mean absolute difference of two images in dB `[B]`; what is further than range_db below the peak counts as that far."""
+    """Mean absolute difference in dB `[B]` of two images of spread SPREAD_DB; none lies further below the peak than range_db."""
     a, b = (i.flatten(1) * SPREAD_DB for i in (image, other))
     floor = torch.maximum(a.amax(1), b.amax(1))[:, None] - range_db
     return (torch.maximum(a, floor) - torch.maximum(b, floor)).abs().mean(1)
