@@ -16,7 +16,7 @@ from segue.engine.guidance import REGIMES
 from segue.engine.samplers import sampler
 from segue.engine.tasks import tasks
 from segue.server import cli
-from segue.train import report, store, table
+from segue.train import ablate, report, store, table
 from segue.train.ablate import STUDIES
 from segue.train.cases import CONTEXT_S, LATE, TASKS, WINDOW_S, Stretch, cases, draw, scored_length
 from segue.train.rows import Row
@@ -194,6 +194,11 @@ def test_what_is_amiss_is_one_line(options: Any, tmp_path: Path, capsys: pytest.
     assert table.run(options(*where, "--data", str(tmp_path))) == 2
     assert "give --data" in capsys.readouterr().err
     assert not list((tmp_path / "store").glob("*.npy"))
+    assert table.run(options("--store", str(tmp_path / "few"), "--clips", "2")) == 2
+    assert "got 2 stretches of 2 clips, realism needs more than 3" in capsys.readouterr().err
+    study = argparse.Namespace(study="xi", tasks=["infil"], most_steps=50)
+    assert ablate.run(study) == 2
+    assert capsys.readouterr().err == "ablate: xi has no task 'infil'; it has continuation, infill\n"
     assert store.PLAN in {file.name for file in (tmp_path / "store").iterdir()}
 
 

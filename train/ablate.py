@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,11 +107,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser, CLIPS)
     told = "; ".join(f"{name}: {study.doc}" for name, study in STUDIES.items())
     parser.add_argument("--study", required=True, choices=sorted(STUDIES), help=told)
+    parser.add_argument("--tasks", nargs="+", default=None, help="leave out the study's other tasks")
     parser.add_argument("--most-steps", type=int, default=50, help="leave out ways of more sampler steps")
 
 
 def run(args: Any) -> int:
     """`segue evaluate ablate`: as `segue evaluate table`, whose folder it may share where both play as many seconds."""
     study = STUDIES[args.study]
-    played = [(task, tuple(way for way in ways if way.steps <= args.most_steps)) for task, ways in study.ways.items()]
+    tasks = args.tasks or list(study.ways)
+    if unknown := sorted(set(tasks) - set(study.ways)):
+        print(f"ablate: {args.study} has no task {unknown[0]!r}; it has {', '.join(study.ways)}", file=sys.stderr)
+        return 2
+    played = [(task, tuple(way for way in study.ways[task] if way.steps <= args.most_steps)) for task in tasks]
     return finish(args, played, study.seconds, f"ablation_{args.study}")

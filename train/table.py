@@ -20,7 +20,7 @@ from segue.train.cases import TASKS, WINDOW_S
 from segue.train.judge import REFERENCE, SEAM_METRICS, Plan, start, stored_stretches, work
 from segue.train.metrics.divergence import kld, kld_of_sets
 from segue.train.metrics.frechet import at_infinity, excess, frechet, halves
-from segue.train.metrics.realism import manifold, precision
+from segue.train.metrics.realism import K, manifold, precision
 from segue.train.metrics.spectral import BANDS_HZ, roughness
 from segue.train.rows import Row
 from segue.train.store import Arrays, Store, carry_out, pieces
@@ -38,6 +38,8 @@ def complete(plan: Plan, folder: Path, processes: int) -> dict[str, dict[str, Ar
     """All results of a plan, by task and system: what the folder lacks is made first."""
     store = Store(folder, plan.identity)
     count = len(stored_stretches(plan, store))
+    if count <= K:
+        raise ValueError(f"evaluate: got {count} stretches of {plan.clips} clips, realism needs more than {K}; score more clips")
     work_of = {(task, system): pieces(task, system, count, EACH) for task, _ in plan.played for system in plan.systems(task)}
     todo = [piece for parts in work_of.values() for piece in parts if not store.has(piece)]
     carry_out(todo, work, start, (plan, folder), processes)
