@@ -231,7 +231,7 @@ class Witness:
             after = self._peer.clock().micros()
             if after - before <= EXACT_US:
                 break
-        return (before + after) // 2 + round((at - now) * 1e6)
+        return int(before + after) // 2 + round((at - now) * 1e6)
 
     def close(self) -> None:
         """Leaves."""
