@@ -17,6 +17,7 @@ from segue.engine.models import carry_memory
 from segue.engine.models.carry import PIECE, carried_v, sources
 from segue.engine.models.carry_tensors import SHORTEST, carried, searched
 from segue.engine.models.dit import DitSpec
+from segue.engine.models.guide import Guide
 from segue.engine.paper import K, alpha, levels, sigma
 from segue.engine.samplers.ddim import ddim
 from segue.engine.statistics import Statistics
@@ -143,6 +144,47 @@ def test_nothing_inside_waits_for_the_host(carrying, regime):
         assert made.shape == (len(ROWS), 2, (FRAMES - RIGHT - LEFT) * CODEC.latent_hop)
         with pytest.raises(DataDependentOutputException):
             int(made.argmax())
+
+
+WANTED = torch.tensor([[1.0, float("nan"), 0.2]])
+# parameters of a task that is guided elsewhere, beside a plain continuation: weights of context, style and classes
+PUSHED = {
+    "continuation": ({}, (1.0, 0.0, 0.0)),
+    "style": ({"weight": 2.0, "class_weight": 0.7, "reconstruction": 0.5}, (0.5, 2.0, 0.7)),
+    "classify": ({"weight": 3.0, "reconstruction": 1.5}, (1.5, 0.0, 3.0)),
+}
+
+
+@pytest.mark.parametrize("regime", ["clean", "tail", "guided"])
+def test_style_and_classes_stand_in_one_batch_with_what_has_neither(carrying, regime):
+    matrix = noise.normal((16, 3), noise.generator(5))
+    guide = Guide("toy", Statistics(16), lambda x: torch.sigmoid(x.mean(-1) @ matrix), ("a", "b", "c"))
+    launch = Launch(carrying, LEFT, FRAMES, guided=True, guide=guide)
+    count, place = len(PUSHED), torch.arange(FRAMES)
+    plain = make("eager", carrying).denoiser
+    x_bar, z, style = (noise.normal((count, 16, FRAMES), noise.generator(seed)) for seed in (6, 7, 8))
+    pushed = torch.tensor([weights for _, weights in PUSHED.values()]) * torch.tensor([1.0, FRAMES - LEFT, FRAMES - LEFT])
+    problems = []
+    for item, (name, (parameters, _)) in enumerate(PUSHED.items()):
+        one = slice(item, item + 1)
+        given = Sources(x_bar[one], LEFT, 0, guide.embedder, style[one], guide.classifier, WANTED)
+        problems.append(enter(tasks()[name].problem(given, z[one], **parameters), regime, plain))
+    clean = torch.stack([torch.zeros(FRAMES, dtype=torch.bool) if p.clean is None else p.clean for p in problems])
+    ladder, ones = torch.tensor([levels(STEPS)] * count), torch.ones(count)
+    audio = torch.zeros(count, 2, (FRAMES + 2 * launch.reach) * CODEC.latent_hop)
+    takes = Takes(audio, z, (place < LEFT).expand(count, -1), clean, ones, torch.zeros(count), ladder, XI * ones)
+    asked = replace(takes, weights=pushed, style=guide.embedder.embed(style), classes=WANTED.expand(count, -1))
+    with torch.no_grad():
+        solved, unasked = launch.solved(asked, x_bar), launch.solved(takes, x_bar)
+    for item, problem in enumerate(problems):
+        with torch.no_grad():
+            wanted = ddim(plain, problem, levels(STEPS), xi=XI, generator=noise.generator(0))
+        torch.testing.assert_close(solved[item : item + 1], wanted, rtol=1e-4, atol=1e-4)
+        same = torch.allclose(solved[item, :, LEFT:], unasked[item, :, LEFT:], atol=1e-3)
+        assert same == (item == 0)  # what is asked for moves its own item alone
+    assert launch(asked).shape == (count, 2, (FRAMES - LEFT) * CODEC.latent_hop)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:  # nor does a guide wait for the host
+        launch(Takes(*(mode.from_tensor(tensor) for tensor in asked.tensors())))
 
 
 def test_guidance_moves_frames_that_are_not_measured(model):

@@ -1,10 +1,10 @@
 """A whole take as one function of tensors, from the audio of a window to new audio: what a CUDA graph captures as one launch.
 
-Tasks that measure latent frames (generate, continuation, infill, regenerate, renoise, transition, loop) differ in their tensors
-alone, so a batch may hold a different one in each item. The number of steps, the length and what is decoded are fixed; nothing
-inside waits for the host. Style and classes are measured by networks of their own, and run in the engine. So do collage and
-texture (`engine/ground.py`, `engine/texture.py`): a launch ends with what the decoder says, and of a codec that keeps envelopes
-the engine's takes sound otherwise.
+Tasks differ in their tensors alone, so a batch may hold a different one in each item: those that measure latent frames
+(generate, continuation, infill, regenerate, renoise, transition, loop), and with a guide style and classify. The number of
+steps, the length and what is decoded are fixed; nothing inside waits for the host. Collage and texture (`engine/ground.py`,
+`engine/texture.py`) run in the engine: a launch ends with what the decoder says, and of a codec that keeps envelopes the
+engine's takes sound otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 from segue.engine.backends.graphs import codec_module, network
+from segue.engine.distance import bce, l1, l2
 from segue.engine.models.carry_tensors import carried, searched
+from segue.engine.models.guide import Guide
 from segue.engine.models.spec import Model
 from segue.engine.paper import alpha, eps_hat, over, sigma, x_0_hat
 
@@ -32,6 +34,8 @@ class Takes:
     measured: `[B, T]` bool, A's rows. clean: those held at level 0. drawn, stays: `[B]`, x_T = drawn z + stays x_bar where not
     measured: 1 and 0 for noise alone, k and 1 - k, or sigma and alpha of a part-way start. levels: `[B, N + 1]`, falling to 0.
     xi: `[B]`, as applied.
+    For a launch with a guide: weights `[B, 3]` of the losses of context, style and classes, as Problem and Term have them;
+    style `[B, dim]` is the wanted embedding; classes `[B, m]` in [0, 1], NaN where they do not matter, of one with a classifier.
     """
 
     audio: Tensor
@@ -42,10 +46,13 @@ class Takes:
     stays: Tensor
     levels: Tensor
     xi: Tensor
+    weights: Tensor | None = None
+    style: Tensor | None = None
+    classes: Tensor | None = None
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """All of them, in order."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        """All that there are, in order."""
+        return tuple(tensor for tensor in (getattr(self, field.name) for field in fields(self)) if tensor is not None)
 
     def moved(self, device: str) -> Takes:
         """The same on another device."""
@@ -54,12 +61,16 @@ class Takes:
 
 @dataclass(frozen=True)
 class Launch:
-    """Runs takes on a model. first, last: the latent frames that will sound. guided: on A(x_0_hat), but for the last step."""
+    """Runs takes on a model. first, last: the latent frames that will sound. guided: on A(x_0_hat), but for the last step.
+
+    guide: measures style and classes of the frames from `first` on, which are the new ones of the items that have such a loss.
+    """
 
     model: Model
     first: int
     last: int
     guided: bool = False
+    guide: Guide | None = None
 
     @property
     def carried(self) -> int:
@@ -94,7 +105,7 @@ class Launch:
         for i in range(steps):
             t, s = (takes.levels[:, j, None] * ~takes.clean for j in (i, i + 1))
             guided = self.guided and i < steps - 1
-            v, grad = self._guided(x_t, t, x_bar, takes.measured & ~takes.clean, found) if guided else self._free(x_t, t, found)
+            v, grad = self._guided(x_t, t, x_bar, takes, found) if guided else self._free(x_t, t, found)
             x_0 = x_0_hat(x_t, v, t)
             eps = eps_hat(x_t, v, t)
             eps = eps - takes.xi[:, None, None] * sigma(over(t, x_t)) * grad
@@ -104,14 +115,26 @@ class Launch:
     def _free(self, x_t: Tensor, t: Tensor, found: Found) -> tuple[Tensor, Tensor]:
         return self._v(x_t, t, found), torch.zeros_like(x_t)
 
-    def _guided(self, x_t: Tensor, t: Tensor, y: Tensor, measured: Tensor, found: Found) -> tuple[Tensor, Tensor]:
-        """v, and the gradient of ||A(x_0_hat) - y||_1 by x_t: where frames are clean A is met and adds nothing."""
+    def _guided(self, x_t: Tensor, t: Tensor, y: Tensor, takes: Takes, found: Found) -> tuple[Tensor, Tensor]:
+        """v, and the gradient of the losses by x_t."""
         with torch.enable_grad():
             x = x_t.detach().requires_grad_()
             v = self._v(x, t, found)
-            distance = ((x_0_hat(x, v, t) - y) * measured[:, None]).abs().sum()
-            (grad,) = torch.autograd.grad(distance, x)
+            (grad,) = torch.autograd.grad(self._losses(x_0_hat(x, v, t), y, takes).sum(), x)
         return v.detach(), grad
+
+    def _losses(self, x_0: Tensor, y: Tensor, takes: Takes) -> Tensor:
+        """`[B]`: ||A(x_0_hat) - y||_1, where clean frames add nothing since A is met there, and the guide's two."""
+        apart = l1(y, torch.where((takes.measured & ~takes.clean)[:, None], x_0, y))
+        if self.guide is None or takes.weights is None or takes.style is None:
+            return apart
+        new = x_0[..., self.first :]
+        losses = [apart, l2(takes.style, self.guide.embedder.embed(new))]
+        if self.guide.classifier is not None and takes.classes is not None:
+            p, asked = self.guide.classifier(new), ~takes.classes.isnan()
+            # a class that does not matter is as probable as is wanted, whatever it is
+            losses.append(bce(takes.classes.nan_to_num(0.0), torch.where(asked, p, 0.0)))
+        return sum((weight * loss for weight, loss in zip(takes.weights.T, losses, strict=False)), torch.zeros_like(apart))
 
     def _v(self, x_t: Tensor, t: Tensor, found: Found) -> Tensor:
         v: Tensor = network(self.model)(x_t, self._levels(t))
