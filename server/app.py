@@ -160,8 +160,17 @@ def compensated(config: Config, sentence: str) -> Config:
     return replace(config, output_latency=output, input_latency=given)
 
 
+def writable(path: str) -> None:
+    """Raises ValueError with a sentence for a log that cannot be written."""
+    try:
+        with open(path, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ValueError(f"--log {path} cannot be written ({error.strerror or error}); name another file") from None
+
+
 def configured(args: argparse.Namespace, folder: str) -> Config:
-    """The settings that the arguments say. Raises ValueError with a sentence, or OSError for a log that cannot be written."""
+    """The settings that the arguments say. Raises ValueError with a sentence."""
     for name, low, high in (
         ("open_inputs", 0, HIGHEST),
         ("rate", 8_000, 192_000),
@@ -178,8 +187,7 @@ def configured(args: argparse.Namespace, folder: str) -> Config:
     for path in args.load:
         FileReader(path, args.rate).close()
     if args.log:
-        with open(args.log, "a", encoding="utf-8"):
-            pass
+        writable(args.log)
     return Config(
         segment=f"{SEGMENT}{os.getpid()}",
         rate=args.rate,

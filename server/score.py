@@ -31,8 +31,10 @@ def read_score(path: str) -> list[Event]:
     """The messages of a score file in order of time. Raises ScoreError with a sentence."""
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ScoreError(f"score {path}: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise ScoreError(f"score {path}: {error.strerror or error}; give the path of a YAML file") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ScoreError(f"score {path}: no YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(data, list):
         raise ScoreError(f"score {path}: a list of {{at: seconds, send: [address, ...]}}, got {type(data).__name__}")
     return sorted((_event(path, number, item) for number, item in enumerate(data, 1)), key=lambda e: e.at)

@@ -89,7 +89,9 @@ class ProcessWorker:
                 return
             failures = 0 if time.monotonic() - began > HEALTHY_S else failures + 1
             wait = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
-            self._on_event(EngineState("down", f"{sentence}; starting it again in {wait:g} s"))
+            words = f"{sentence}; starting it again in {wait:g} s"
+            print(f"segue: {words}", file=sys.stderr, flush=True)
+            self._on_event(EngineState("down", words))
             self._closing.wait(wait)
 
     def _hangs(self, pipe: Connection) -> bool:
