@@ -15,7 +15,7 @@ from scipy.ndimage import minimum_filter1d
 
 from segue.bench.tape import Player
 from segue.server.audio.segment import Segment
-from segue.server.audio.values import NotHeard, Ring, Torn
+from segue.server.audio.values import NotHeard, Ring, Source, Tape, Torn
 from segue.server.jobs import Audio
 
 GAP_S, GAP_DB = 0.005, -40.0  # a gap: so long, and so much below what is to sound
@@ -44,6 +44,12 @@ def gaps(heard: Floats, expected: Floats) -> NDArray[np.int64]:
     """Windows in which the recorder has far less than is to sound there and all around."""
     sure = least_around(expected)
     return np.flatnonzero((sure > 10 ** (FLOOR_DB / 10)) & (heard < sure * 10 ** (GAP_DB / 10)))
+
+
+def due(played: Floats, files: list[Floats]) -> Floats:
+    """Where sound is due: what the performer plays, but for the rests of a file that plays in their place. All as powers."""
+    rests = [power < 10 ** (SILENT_DB / 10) for power in files]
+    return np.where(np.any(rests, axis=0), 0.0, played) if rests else played
 
 
 def longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
@@ -91,6 +97,7 @@ class Ear(threading.Thread):
         self._at = player.segment.frame
         self.heard = Heard(round(GAP_S * server.rate))
         self.torn = 0
+        self._plays: set[int] = set()
 
     def run(self) -> None:
         """Takes what was heard again and again."""
@@ -106,6 +113,11 @@ class Ear(threading.Thread):
     def _lost_now(self) -> int:
         return sum(s.counters()["gap_xruns"] + s.counters()["status_xruns"] for s in (self._player.segment, self._server))
 
+    def _passing(self) -> set[int]:
+        """The decks that pass on a file as it is."""
+        states = [self._server.deck_state(deck) for deck in range(self._server.decks)]
+        return {k for k, state in enumerate(states) if state.tape is Tape.PLAY and state.source is Source.DRY}
+
     def listen(self) -> None:
         """Takes whole windows out of the memories. Where periods were lost the two frames are compared anew."""
         if (lost := self._lost_now()) != self._lost:
@@ -117,18 +129,19 @@ class Ear(threading.Thread):
         n = (ready - self._at) // window * window
         if n <= 0:
             return
-        end = self._at + n
+        end, plays = self._at + n, self._passing()
         try:
             out = ours.read(Ring.INPUT, 1, end, n)
             sounded = [theirs.read(Ring.SOUNDED, d, end + shift, n) for d in range(theirs.decks)]
-            played = theirs.read(Ring.INPUT, 0, end + shift, n)
+            played = powers(theirs.read(Ring.INPUT, 0, end + shift, n), window)
+            files = [powers(theirs.read(Ring.INPUT, d, end + shift, n), window) for d in plays | self._plays]
         except (NotHeard, Torn):
             self.torn += 1
         else:
             self.heard.out.append(powers(out, window))
             self.heard.expected.append(np.sum([powers(one, window) for one in sounded], axis=0))
-            self.heard.played.append(powers(played, window))
-        self._at = end
+            self.heard.played.append(due(played, files))
+        self._at, self._plays = end, plays
 
     def report(self) -> dict[str, Any]:
         """What was heard; drift: by how many frames the two clients' counts moved against each other.

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from segue.bench import score, score_tempo
-from segue.bench.score_ear import AROUND, GAP_S, Heard, gaps, longest_run, powers
+from segue.bench.score_ear import AROUND, GAP_S, Heard, due, gaps, longest_run, powers
 from segue.bench.score_part import Part
 from segue.bench.slow_engine import Slower
 from segue.clients.python import Event
@@ -50,6 +50,14 @@ def test_silence_while_the_performer_plays_is_measured() -> None:
     assert (found["gaps"], found["gap_windows"]) == (1, 100)
     assert Heard(WINDOW).report(RATE)["gaps"] == 0
     assert longest_run(np.array([False, True, True, False, True])) == (1, 2)
+
+
+def test_a_rest_in_a_file_that_plays_is_music() -> None:
+    loud, quiet = np.full(10, 1e-2), np.zeros(10)
+    np.testing.assert_array_equal(due(loud, []), loud)
+    np.testing.assert_array_equal(due(loud, [loud]), loud)
+    rest = np.concatenate([loud[:4], quiet[4:6], loud[6:]])
+    np.testing.assert_array_equal(due(loud, [loud, rest]), rest)
 
 
 def test_what_is_drawn_is_valid_but_for_what_must_be_refused_and_is_the_same_again() -> None:
