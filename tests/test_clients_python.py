@@ -77,12 +77,20 @@ class Server(threading.Thread):
             self.events.reply(command, "/segue/synced", bound.get("id", 0))
         elif name == "status":
             self.events.reply(command, "/segue/status", json.dumps({"sample_rate": 44100, "engine": "ready"}))
+        elif name == "load":  # a file is looked at first
+            self._loop.call_later(0.1, self._loaded, command, bound["path"])
         elif kind is Kind.VERB and "id" in bound:
             ends = {"generate": ["failed"], "vary": ["running"]}.get(
                 name, ["queued", "running", "ready", "armed", "playing", "done"]
             )
             for state in ends:
                 self.events.emit("/segue/job", bound["id"], deck, name, state, 0.5, "no memory" if state == "failed" else "")
+
+    def _loaded(self, command: Command, path: object) -> None:
+        if path == "nowhere.wav":
+            self.events.fail(command, command.address, "load: nowhere.wav is no file", "bad-file")
+        elif path:
+            self.events.emit(command.address.replace("load", "file"), path, 24.0)
 
 
 @pytest.fixture
@@ -246,6 +254,15 @@ def test_send_says_why_not(server, capsys):
     assert "there is no deck 7" in capsys.readouterr().out
     assert send(server, "deck/1/generate", "--wait", "done") == 1
     assert "no memory" in capsys.readouterr().err
+
+
+def test_send_waits_for_what_becomes_of_a_file(server, capsys):
+    assert send(server, "deck/2/load", "a.wav") == 0
+    assert capsys.readouterr().out == "/segue/deck/2/file a.wav 24.0\n"
+    assert send(server, "deck/2/load", "nowhere.wav") == 1
+    assert "nowhere.wav is no file" in capsys.readouterr().out
+    assert send(server, "deck/2/load", "") == 0
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(("text", "value"), [("3", 3), ("-3", -3), ("0.5", 0.5), ("1e3", 1000.0), ("bar", "bar"), ("1/4", "1/4")])

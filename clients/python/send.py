@@ -13,6 +13,7 @@ from .client import Client
 from .wire import PORT, STATES, Event, SegueError, parsed
 
 _BOOKKEEPING = ("/segue/notify", "/segue/synced")
+_LOADING = 30.0  # seconds that a file is waited for at least: it is looked at before it stands ready
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,9 +76,20 @@ def exchange(
         yield client.job(number, wait, timeout)
     elif address == "/segue/quit":
         yield client.wait(address)
+    elif address.endswith("/load") and any(values) and ahead is None:
+        yield _loaded(client, address, max(timeout, _LOADING))
     else:
         client.send("/segue/sync", number & 0x7FFF)
         yield from _until_synced(client, timeout)
+
+
+def _loaded(client: Client, address: str, timeout: float) -> Event:
+    """A file is looked at before it stands ready, after the message was carried out; what comes of it is the answer."""
+    file = address.removesuffix("load") + "file"
+    for event in client.events(timeout):
+        if event.address == file or (event.address == "/segue/fail" and event.args[0] == address):
+            return event
+    raise SegueError(f"{address}: neither loaded nor refused within {timeout:g} s; give it a longer --timeout")
 
 
 def _until_synced(client: Client, timeout: float) -> Iterable[Event]:
