@@ -41,14 +41,21 @@ def rows_of(sets: Sets, plan: Plan, task: str, results: Mapping[str, Arrays]) ->
     count = min(len(e) for e in known.values())
     systems = {name: made["e"].astype(np.float64) for name, made in results.items() if name != REFERENCE}
     rows = []
-    for system, e in {**systems, **{f"set: {name}": e for name, e in sets.items()}}.items():
+    for system, e in {**systems, **{named(name): e for name, e in sets.items()}}.items():
         for name, reference in known.items():
+            if system == named(name):
+                continue  # a set is no reference to itself
             values = drawn(reference, e, min(count, len(e)) - 1)  # one less, so that there is something to choose
             rows.append(
                 Row(task, system, None, None, f"FAD against {name}", float(values.mean()), float(values.std()), count - 1,
                     plan.embedder)
             )  # fmt: skip
     return rows
+
+
+def named(name: str) -> str:
+    """A set as the system that plays it."""
+    return f"set: {name}"
 
 
 def heard(folder: Path, count: int, task: str, embedder: str, data: Path) -> NDArray[np.float64]:
