@@ -18,7 +18,7 @@ from pathlib import Path
 
 from segue.clients.python import Client, SegueError
 
-START_S = 60.0
+START_S = 150.0  # an engine may be built first, once
 PORTS = range(20_000, 32_000)  # below those that Linux and others hand out
 
 

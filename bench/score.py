@@ -131,6 +131,8 @@ class Answers:
                 with self._news:
                     self._take(event)
                     self._news.notify_all()
+                if self._over.is_set():  # meters never cease
+                    break
 
     def _take(self, event: Any) -> None:
         address, args = event.address, event.args
