@@ -9,31 +9,22 @@ from the context itself, or from an earlier stretch that is not a take itself, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from segue.engine.repetition import ALIKE, LEAST, Audio, Heard, Values, differences, placed, repetitions
 from segue.engine.seam import spliced
 
-Audio = NDArray[np.float32]
-Values = NDArray[np.floating]
-
 SHORTEST_S, LONGEST_S = 0.2, 0.42  # of a piece: a syllable or an eighth, and less than what would be heard as a quotation
-LEAST_LAG_S = 0.4  # shorter repetitions are tone or a subdivision, not a beat
-LAGS = 3  # of the best repetitions that are used, and their multiples
-ALIKE = 4  # frames around a splice that are compared
 APART = 3  # frames by which the lags of two neighbours differ at least
 REPEATS = 3.0  # weight of how badly a lag repeats beside how badly a splice fits
 CHANCE = 0.3  # by how much the noise may change a cost
 FADE = 1024  # samples of a splice
 SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
 STAYING = 0.3  # correlation that it must gain to move so far
-ONSET_HOP = 256
-PLACED_S = 2.4  # of the context that is looked for in an earlier stretch
-LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -46,25 +37,6 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A stretch that was heard: latents `[C, L]`, of whose channels the first `compared` say what it sounds like, and sound."""
-
-    latents: Values
-    audio: Audio
-    compared: int
-
-    @property
-    def x(self) -> Values:
-        """The channels that are compared."""
-        return self.latents[: self.compared]
-
-    @property
-    def backwards(self) -> Heard:
-        """The same, backwards in time."""
-        return Heard(self.latents[:, ::-1], self.audio[:, ::-1], self.compared)
-
-
-@dataclass(frozen=True)
 class Collage:
     """latents: `[C, count]` of the pieces that stand there. audio: `[2, count * hop]`, their sound."""
 
@@ -73,95 +45,39 @@ class Collage:
 
 
 def going_on(
-    context: Heard, count: int, hop: int, rate: int, rng: np.random.Generator, memory: Heard | None = None
+    context: Heard,
+    count: int,
+    hop: int,
+    rate: int,
+    rng: np.random.Generator,
+    memory: Heard | None = None,
+    beat_s: float | None = None,
 ) -> Collage | None:
-    """`count` frames after a context, cut from it or from a memory; None where that is too short to cut from."""
+    """`count` frames after a context, cut from it or from a memory; None where that is too short to cut from.
+
+    beat_s: as of `repetitions`.
+    """
     sizes = (max(1, round(SHORTEST_S * rate / hop)), max(1, round(LONGEST_S * rate / hop)))
     source = context if memory is None else memory
     length = source.x.shape[1]
     if min(length, context.x.shape[1]) < 2 * sizes[1] + ALIKE or count < 1:
         return None
     now = length * hop if memory is None else placed(context, memory, sizes[1], hop, rate)
-    lags = repetitions(source.x, source.audio, hop, rate)
+    lags = repetitions(source.x, source.audio, hop, rate, beat_s)
     cuts = plan(source.x, context.x[:, -ALIKE:], lags, round(now / hop), count, hop, sizes, rng)
     frames = np.concatenate([(now - round(cut.lag)) // hop + cut.first + np.arange(cut.frames) for cut in cuts])
     audio = laid(source.audio, context.audio[:, -FADE:], cuts, now, hop, round(SHIFT_S * rate))
     return Collage(source.latents[:, np.clip(frames, 0, length - 1)], audio)
 
 
-def coming_to(context: Heard, count: int, hop: int, rate: int, rng: np.random.Generator) -> Collage | None:
+def coming_to(
+    context: Heard, count: int, hop: int, rate: int, rng: np.random.Generator, beat_s: float | None = None
+) -> Collage | None:
     """`going_on`, backwards in time: `count` frames that lead to a context."""
-    mirrored = going_on(context.backwards, count, hop, rate, rng)
+    mirrored = going_on(context.backwards, count, hop, rate, rng, beat_s=beat_s)
     if mirrored is None:
         return None
     return Collage(mirrored.latents[:, ::-1], np.ascontiguousarray(mirrored.audio[:, ::-1]))
-
-
-def placed(context: Heard, memory: Heard, longest: int, hop: int, rate: int) -> int:
-    """The sample of a memory at which the end of a context would lie: where PLACED_S before it sound and beat most alike."""
-    x, y = context.x, memory.x
-    size = min(x.shape[1], round(PLACED_S * rate / hop), y.shape[1] - longest - ALIKE)
-    ends = np.arange(size, y.shape[1] + 1)
-    apart = [float(np.square(x[:, -size:] - y[:, end - size : end]).mean()) for end in ends]
-    end = int(ends[int(np.argmin(apart))])
-    rises, known = _rises(context.audio[:, -size * hop :]), _rises(memory.audio)
-    start, within = (end - size) * hop // ONSET_HOP, hop // ONSET_HOP
-    near = np.arange(max(0, start - within), min(len(known) - len(rises), start + within) + 1)
-    found = _peak(near, [float(rises @ known[n : n + len(rises)]) for n in near], start)
-    return round(float(found) * ONSET_HOP) + int(size) * hop
-
-
-def repetitions(x: Values, audio: Audio, hop: int, rate: int) -> list[tuple[float, float]]:
-    """(lag in samples, mean squared difference over twice the variance) of the LAGS best repetitions of latents `[C, L]`."""
-    length, least = x.shape[1], max(2, round(LEAST_LAG_S * rate / hop))
-    spread = 2 * float(x.var(axis=1).mean()) + LEAST
-    known = least + ALIKE  # of the longest lag as many frames are compared, and few frames agree by chance
-    lags = np.arange(least - 1, length - known)
-    there = np.arange(length) + np.arange(length)[:, None]  # [lag, frame]: the frame that lies so much later
-    inside = there < length
-    apart = _apart(x)[np.arange(length), np.minimum(there, length - 1)] * inside
-    compared = inside.sum(axis=1)
-    mean = apart.sum(axis=1) / compared
-    deviation = np.sqrt(np.maximum(np.square(apart).sum(axis=1) / compared - np.square(mean), 0))
-    worth = (mean + deviation / np.sqrt(compared)) / spread
-    best = [int(lag) for lag in lags[1:-1] if worth[lag] <= min(worth[lag - 1], worth[lag + 1])]
-    best = sorted(best, key=lambda lag: float(worth[lag]))[:LAGS] or [length // 2]
-    rises = _rises(audio)
-    return [(_exact(rises, lag * hop, hop), float(min(worth[lag], 1.0))) for lag in best]
-
-
-def _apart(x: Values) -> Values:
-    """`[L, L]` mean squared difference of every two frames of `[C, L]`: |a|^2 + |b|^2 - 2 a b, whatever it is asked for."""
-    exact = x.astype(np.float64)
-    product = exact.T @ exact
-    energy = product.diagonal()
-    apart: Values = np.maximum(energy[:, None] + energy - 2 * product, 0) / len(x)
-    return apart
-
-
-def _rises(audio: Audio) -> Values:
-    """How much louder, in nepers, each ONSET_HOP of `[2, n]` is than the one before; 0 where quieter."""
-    bent = np.diff(audio.mean(axis=0), prepend=0.0)  # onsets are bright
-    size = len(bent) // ONSET_HOP
-    level = np.log(np.square(bent[: size * ONSET_HOP].reshape(size, ONSET_HOP)).mean(axis=1) + 1e-8) / 2
-    rises: Values = np.maximum(0, np.diff(level, prepend=level[:1]))
-    return rises
-
-
-def _exact(rises: Values, lag: int, hop: int) -> float:
-    """The lag in samples within a frame of `lag` at which onsets fall on onsets, between ONSET_HOPs by a parabola."""
-    near = np.arange(max(1, (lag - hop) // ONSET_HOP), min(len(rises) - 1, (lag + hop) // ONSET_HOP) + 1)
-    alike = [float(rises[n:] @ rises[: len(rises) - n]) / (len(rises) - n) for n in near]
-    return float(_peak(near, alike, lag / ONSET_HOP)) * ONSET_HOP
-
-
-def _peak(places: NDArray[np.int64], values: Sequence[float], otherwise: float) -> float:
-    """Where the values have their peak, by a parabola through three of them; `otherwise` where that is at an end, or nowhere."""
-    top = int(np.argmax(values)) if values else 0
-    if not 0 < top < len(values) - 1 or values[top] <= LEAST:
-        return otherwise
-    before, here, after = values[top - 1 : top + 2]
-    return float(places[top] + 0.5 * (before - after) / (before - 2 * here + after))
 
 
 def plan(
@@ -231,7 +147,7 @@ def _begin(
 
 def _alike(x: Values) -> Values:
     """`[L - ALIKE + 1, same]` mean squared difference of every two stretches of ALIKE frames of `[C, L]`, by their beginnings."""
-    apart, size = _apart(x), x.shape[1] - ALIKE + 1
+    apart, size = differences(x), x.shape[1] - ALIKE + 1
     alike: Values = sum((apart[n : n + size, n : n + size] for n in range(ALIKE)), np.zeros((size, size))) / ALIKE
     return alike
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from segue.engine import noise
-from segue.engine.collage import Heard
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
 from segue.engine.conditioned import Conditioned
 from segue.engine.ground import grounded, held
@@ -21,6 +20,7 @@ from segue.engine.models.spec import Model
 from segue.engine.paper import levels, xi_at
 from segue.engine.problem import Problem
 from segue.engine.protocols import Denoiser
+from segue.engine.repetition import Heard
 from segue.engine.request import CancelledError, EngineError, Piece, Request
 from segue.engine.samplers import ROLLING, sampler
 from segue.engine.samplers.rolling import rolls
@@ -116,7 +116,9 @@ class Engine:
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
                 memory = self._memory(request) if self._envelopes else None
                 if self._envelopes:
-                    line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, memory)
+                    line = grounded(
+                        line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, memory, request.beat_s
+                    )
                 start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
                 run = _Run(request, task, line, start, memory, self._style(request), on_step, cancelled)
             except EngineError:

@@ -9,16 +9,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segue.engine.collage import FADE, Collage, Heard, coming_to, going_on
+from segue.engine.collage import FADE, Collage, coming_to, going_on
 from segue.engine.compose import Audio, Line, Parts
+from segue.engine.repetition import Heard
 from segue.engine.seam import spliced
 
 
-def grounded(line: Line, parts: Parts, channels: int, hop: int, rate: int, seed: int, memory: Heard | None = None) -> Line:
+def grounded(
+    line: Line,
+    parts: Parts,
+    channels: int,
+    hop: int,
+    rate: int,
+    seed: int,
+    memory: Heard | None = None,
+    beat_s: float | None = None,
+) -> Line:
     """The line with its texture, and where nothing stood with a collage in its latents too; without context as it was.
 
     channels: how many of the first latent channels are compared where places are to be alike. memory: what is cut instead of
-    the left context.
+    the left context. beat_s: seconds of a beat of it, where known.
     """
     new = line.windows[-1].first + line.windows[-1].new
     frames = line.x_bar.shape[-1]
@@ -29,7 +39,7 @@ def grounded(line: Line, parts: Parts, channels: int, hop: int, rate: int, seed:
     if parts.middle is not None:
         _place(texture, start, parts.middle)
         return replace(line, texture=texture)
-    made = _around(line, texture, new, channels, hop, rate, np.random.default_rng(seed % 2**63), memory)
+    made = _around(line, texture, new, channels, hop, rate, np.random.default_rng(seed % 2**63), memory, beat_s)
     if made is None:
         return line
     x_bar = line.x_bar.clone()
@@ -65,6 +75,7 @@ def _around(
     rate: int,
     rng: np.random.Generator,
     memory: Heard | None,
+    beat_s: float | None,
 ) -> Collage | None:
     """A collage of `new` frames: what goes on from the left, half-way into what comes to the right; where one side is too
     short, the other alone."""
@@ -74,10 +85,10 @@ def _around(
     after = Heard(x[:, end:], texture[:, end * hop :], channels)
 
     def on(count: int) -> Collage | None:
-        return going_on(before, count, hop, rate, rng, memory)
+        return going_on(before, count, hop, rate, rng, memory, beat_s)
 
     def to(count: int) -> Collage | None:
-        return coming_to(after, count, hop, rate, rng)
+        return coming_to(after, count, hop, rate, rng, beat_s)
 
     half = new // 2
     first, second = on(half + 1), to(new - half)  # a frame more, in which the halves are spliced

@@ -120,7 +120,7 @@ class Inference:
         if job.task == "transition" and middle is None and left is not None:
             # A live deck has no future of its own: its continuation stands for it.
             middle = engine.take(
-                Request(task="continuation", new_frames=new, left=left, steps=job.steps, seed=job.seed, regime=job.regime)
+                Request("continuation", new, left, steps=job.steps, seed=job.seed, regime=job.regime, beat_s=job.beat_s)
             )
         return Request(
             memory=self._remembered(job, left),
@@ -139,6 +139,7 @@ class Inference:
             sampler=job.sampler,
             parameters=dict(job.parameters),
             start=job.start,
+            beat_s=job.beat_s,
         )
 
     def _remembered(self, job: Job, left: Audio | None) -> Audio | None:

@@ -58,6 +58,7 @@ class Job:
     """One take to make. Lengths are frames at the stream's rate; names as in `engine.engine.Request`.
 
     also: ids and seeds of further jobs that differ from this one in nothing else, and are made with it at once.
+    beat_s: seconds of a beat by the grid or the file of the deck; the engine finds out whether the music keeps it.
     origin: the job that began an endless continuation, of which this is a part: what that one heard is remembered.
     """
 
@@ -79,6 +80,7 @@ class Job:
     sampler: str = "ddim"
     parameters: Mapping[str, float] = field(default_factory=dict)
     start: float | None = None
+    beat_s: float | None = None
     origin: int | None = None
     also: tuple[tuple[int, int], ...] = ()
 

@@ -61,6 +61,7 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         sampler=str(bound.get("sampler", SAMPLERS[0])),
         parameters=_parameters(task, settings, bound),
         start=None if bound.get("T") is None or task == "renoise" else float(bound["T"] or 0.0),
+        beat_s=beat_s(world, deck, at),
     )
     world.next_job += 1
     take = Take(
@@ -90,6 +91,13 @@ def ask(world: World, spec: Spec, deck: int, bound: Mapping[str, Value], command
         if "class" in bound:
             take.job = replace(take.job, classes=(str(bound["class"]),))
     return take
+
+
+def beat_s(world: World, deck: int, at: int) -> float:
+    """Seconds of a beat of what a deck plays at a frame: its file's, where it has one of known tempo, or else the grid's."""
+    file = world.deck(deck).file
+    known = file is not None and file.playing and file.bpm > 0
+    return 60.0 / (file.played_bpm if file is not None and known else world.grid.bpm_at(at))
 
 
 def xi_of(settings: Mapping[str, Value]) -> float | None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segue.server import cli
-from segue.train.beats import EARLIER, OURS
+from segue.train.beats import EARLIER, OURS, TOLD
 from segue.train.metrics.beat_phase import beat_phase_s
 
 RATE, BPM = 44_100, 126.0
@@ -43,6 +43,6 @@ def test_the_command_prints_ours_beside_the_piece_itself_and_baselines(capsys: p
     found = json.loads(capsys.readouterr().out)
     told = {(row["system"], row["metric"]): row["value"] for row in found["rows"]}
     assert told[EARLIER, "beat_phase_ms_median"] < 20
-    assert {OURS, EARLIER, "repeat", "shaped noise", "shuffled blocks"} == set(found["late_s"])
+    assert {OURS, TOLD, EARLIER, "repeat", "shaped noise", "shuffled blocks"} == set(found["late_s"])
     assert all(len(late) == 3 for late in found["late_s"].values())
     assert cli.main(["evaluate", "beats", "--pieces", "0"]) == 2

@@ -10,10 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from segue.engine.collage import ALIKE, APART, FADE, Collage, Cut, Heard, coming_to, going_on, laid, placed, plan, repetitions
+from segue.engine.collage import APART, FADE, Collage, Cut, coming_to, going_on, laid, plan
 from segue.engine.compose import Line, Parts
 from segue.engine.ground import grounded
 from segue.engine.measure import step_over_material
+from segue.engine.repetition import ALIKE, Heard, placed, repetitions
 from segue.engine.shapes import Window
 
 RATE, HOP = 44_100, 1024
@@ -69,6 +70,19 @@ def test_lags_are_whole_beats_to_a_millisecond() -> None:
     for lag, worth in repetitions(levels(audio), audio, HOP, RATE):
         assert abs(lag / beat - round(lag / beat)) * beat < 0.001 * RATE
         assert worth < 0.5
+
+
+def test_a_known_beat_leaves_only_whole_ones_and_another_tempo_changes_nothing() -> None:
+    audio, beat = pulses(3.0), 2 * 60 / 123.0  # the grid counts every other pulse
+    for at in np.round(np.arange(3) * beat * RATE).astype(int):  # which are others than those between
+        audio[:, at : at + 9000] += 0.3 * np.sin(0.02 * np.arange(9000)).astype(np.float32)
+    free = [lag / RATE / beat for lag, _ in repetitions(levels(audio), audio, HOP, RATE)]
+    known = [lag / RATE / beat for lag, _ in repetitions(levels(audio), audio, HOP, RATE, beat)]
+    assert any(abs(lag - round(lag)) > 0.2 for lag in free)
+    assert len(known) > 1
+    assert all(abs(lag - round(lag)) < 0.01 for lag in known)
+    other = [lag / RATE / beat for lag, _ in repetitions(levels(audio), audio, HOP, RATE, 1.09 * beat)]
+    assert other == free
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])

@@ -38,13 +38,21 @@ def test_a_band_moves_by_as_much_as_its_envelope(decibels: float) -> None:
     assert 10 * np.log10(band_power(out, 300, 2000) / band_power(texture, 300, 2000)) == pytest.approx(0.0, abs=0.3)
 
 
-def test_what_is_wanted_beyond_the_bound_comes_from_the_decoder() -> None:
+def test_where_nothing_is_heard_what_is_wanted_comes_from_the_decoder() -> None:
     quiet, made = 1e-4 * noise(0), noise(1)
     out = moved(quiet, torch.from_numpy(made), torch.from_numpy(quiet), RATE)
     inside = slice(REACH, N - REACH)
     alike = float((out * made)[:, inside].sum() / np.sqrt(np.square(out[:, inside]).sum() * np.square(made[:, inside]).sum()))
     assert alike > 0.99
     assert 20 * np.log10(np.std(out[:, inside]) / np.std(made[:, inside])) == pytest.approx(0.0, abs=0.5)
+
+
+def test_where_something_is_heard_the_decoder_never_sounds() -> None:
+    texture, there = noise(0), noise(1)
+    out = moved(texture, torch.from_numpy(100 * there), torch.from_numpy(there), RATE)
+    inside = slice(REACH, N - REACH)
+    assert np.corrcoef(out[:, inside].ravel(), texture[:, inside].ravel())[0, 1] > 0.99
+    assert 20 * np.log10(np.std(out[:, inside]) / np.std(texture[:, inside])) == pytest.approx(BOUND_DB[1], abs=0.3)
 
 
 def test_silence_that_stays_silent_is_silent() -> None:

@@ -30,7 +30,7 @@ NEW_S = 3.5
 EARLIER_BEATS = 8
 NEAR_MS = 20.0
 SEED = 20231
-OURS, EARLIER = "ours", f"the piece {EARLIER_BEATS} beats earlier"
+OURS, TOLD, EARLIER = "ours", "ours, told the tempo", f"the piece {EARLIER_BEATS} beats earlier"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ def systems(engine: Engine, steps: int) -> Mapping[str, Callable[[Heard], Audio]
         new = one.truth.shape[1]
         return engine.take(Request("continuation", new, one.context, seed=one.number, steps=steps))
 
+    def told(one: Heard) -> Audio:
+        request = Request("continuation", one.truth.shape[1], one.context, seed=one.number, steps=steps, beat_s=60 / one.bpm)
+        return engine.take(request)
+
     def earlier(one: Heard) -> Audio:
         whole = np.concatenate([one.context, one.truth], axis=1)
         start = one.context.shape[1] - round(EARLIER_BEATS * 60 / one.bpm * rate)
@@ -79,7 +83,7 @@ def systems(engine: Engine, steps: int) -> Mapping[str, Callable[[Heard], Audio]
     def baseline(name: str) -> Callable[[Heard], Audio]:
         return lambda one: BASELINES[name](one.context, one.truth.shape[1], rate, np.random.default_rng([SEED, one.number]))
 
-    return {OURS: ours, EARLIER: earlier} | {name: baseline(name) for name in BASELINES if name != "silence"}
+    return {OURS: ours, TOLD: told, EARLIER: earlier} | {name: baseline(name) for name in BASELINES if name != "silence"}
 
 
 def rows_of(system: str, late_s: Sequence[float]) -> list[Row]:
