@@ -11,7 +11,8 @@ from dataclasses import replace
 from segue.server import bridging, candidates, crossfading, settings, speculation, timing, verbs
 from segue.server.analysis import Analysis
 from segue.server.arriving import leave, stay
-from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value, is_release
+from segue.server.binding import is_release
+from segue.server.commands import CODES, Command, CommandError, Kind, Spec, Value
 from segue.server.effects import Changed, Effect, Emit, Fail, Panic, Play, Reply, Submit
 from segue.server.endless import follow
 from segue.server.filed import File

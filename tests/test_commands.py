@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.server.commands import CODES, SPECS, Arg, Command, CommandError, Kind, Spec, addresses, bind, convert, is_release
+from segue.server.binding import bind, convert, is_release
+from segue.server.commands import CODES, SPECS, Arg, Command, CommandError, Kind, Spec, addresses
 from segue.server.control.packets import decode, encode
 from segue.server.control.patterns import expand, resolve
 

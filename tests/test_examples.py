@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from segue.server.commands import addresses, bind
+from segue.server.binding import bind
+from segue.server.commands import addresses
 from segue.server.score import read_score
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

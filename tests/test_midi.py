@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.server.commands import Command, addresses, is_release
+from segue.server.binding import is_release
+from segue.server.commands import Command, addresses
 from segue.server.control import midi
 from segue.server.control.midi import MidiDoor
 from segue.server.control.midi_map import Binding, MidiError, default_map, dump_map, parse_map

@@ -20,7 +20,8 @@ from segue.bench.score_ear import AROUND, GAP_S, Heard, due, gaps, longest_run, 
 from segue.bench.score_part import Part
 from segue.bench.slow_engine import Slower
 from segue.clients.python import Event
-from segue.server.commands import CommandError, Kind, addresses, bind
+from segue.server.binding import bind
+from segue.server.commands import CommandError, Kind, addresses
 from segue.server.jobs import Finished, Job, Piece, Running, WorkerEvent
 from segue.server.sync.link import LinkPeer
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from segue.server import effects as fx
 from segue.server.analysis import Analysis, regular
-from segue.server.commands import SPECS, Command, CommandError, Kind, Spec, bind
+from segue.server.binding import bind
+from segue.server.commands import SPECS, Command, CommandError, Kind, Spec
 from segue.server.jobs import EngineState, Failed, Finished, Job, Piece, Progress, Running
 from segue.server.placing import LOOPS
 from segue.server.recording import follow

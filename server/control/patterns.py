@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from segue.server.commands import Command, CommandError, Spec, Value, bind, is_release
+from segue.server.binding import bind, is_release
+from segue.server.commands import Command, CommandError, Spec, Value
 
 Table = Mapping[str, tuple[Spec, int | None]]
 
