@@ -23,7 +23,8 @@ oscsend localhost {PORT} /segue/deck/1/continue sf beats 8
 segue send deck/1/continue beats 8 --wait playing
 ```
 
-* **Decks** count from 1; there are {DECKS}, or as many as `segue serve --decks` says (8 at most). Below, `{{deck}}` stands for the number.
+* **Decks** count from 1; there are {DECKS}, or as many as `segue serve --decks` says (8 at most).
+  Below, `{{deck}}` stands for the number.
 * **A verb** fires with no argument, `T`, `I`, nil or a number that is not 0. A single `0` is a button let go and does nothing.
 * **Options** are names and values in turn, in any order, after the arguments: `,sfsi beats 8.0 seed 42`. Arguments may be named
   too.
