@@ -209,6 +209,8 @@ def _silent_id(world: World) -> int:
 
 
 def _extend(take: Take) -> Iterator[Effect]:
+    if not take.pieces:  # a plain crossfade plays in its stead, and the engine ends the job all the same
+        return
     start, audio = take.pieces[-1]
     first = take.t0 + start
     assert take.entry is not None  # advance checked

@@ -17,7 +17,7 @@ from segue.server import bridging
 from segue.server.audio.segment import Segment
 from segue.server.audio.track import can_stretch, read_region
 from segue.server.config import Config
-from segue.server.jobs import EngineState
+from segue.server.jobs import EngineState, Finished
 from segue.server.stage import Stage
 
 Make = Callable[..., Stage]
@@ -241,7 +241,9 @@ def test_the_plain_crossfade_stands_in_for_the_engine(make: Make, tmp_path: Path
     out = [stage.play(None, RATE // 10)]
     if kind == "down":
         stage.conductor.worker_event(EngineState("down", "it has gone"))
-    out.append(stage.play(None, 8 * RATE))
+    out.append(stage.play(None, 2 * RATE))
+    stage.conductor.worker_event(Finished(1))  # as the engine says of what it has dropped
+    out.append(stage.play(None, 6 * RATE))
     plain(stage, paths, before, np.concatenate(out, axis=1))
 
 
