@@ -64,17 +64,22 @@ class FileDecks:
         self._loads: dict[int, _Load] = {}
         self._paths: dict[int, str] = {}
         self._moves: dict[int, list[tuple[int | None, Moved]]] = {}
+        self._tickets: dict[int, int] = {}  # of each deck's last request
+        self._done: list[Moved | Refused] = []  # that nobody was told yet
 
     def load(self, deck: int, path: str, route: str = "", address: str = "") -> None:
         """Asks for a file on a deck; `poll` tells what became of it. Raises ValueError for a path that is too long."""
-        ticket = self._segment.request_file(deck - 1, path)
-        self._loads[deck] = _Load(ticket, path, route, address)
+        self._loads[deck] = _Load(self._request(deck, path), path, route, address)
         self._moves.pop(deck, None)
 
     def prepare(self, deck: int, track: str, position: int) -> None:
         """Has a track ready at a place, for a `move` that is to come. Raises ValueError for a path that is too long."""
-        self._segment.request_file(deck - 1, track, position)
+        self._request(deck, track, position)
         self._paths[deck] = track
+
+    def _request(self, deck: int, path: str, position: int = 0) -> int:
+        self._tickets[deck] = self._segment.request_file(deck - 1, path, position)
+        return self._tickets[deck]
 
     def move(self, deck: int, frame: int, position: int, playing: bool, track: str, exact: bool = False, id: int = 0) -> None:
         """Plays a track on a deck from `position` at `frame`, or rests there; later by what buffering takes.
@@ -82,18 +87,24 @@ class FileDecks:
         exact: and then as far on as it is late. id: for `revoke`. Raises ValueError for a path that is too long.
         """
         asked = Moved(deck, frame, position, playing, track, exact, id)
-        here = track == self._paths.get(deck, "")
-        if here and (not playing or self._buffered(deck, position)):
-            self._moves.setdefault(deck, []).append((None, asked))
-            return
-        ticket = self._segment.request_file(deck - 1, track, position)
-        self._paths[deck] = track
+        here = track == self._paths.get(deck, "") and self._answered(deck)
+        ticket = None
+        if not here or (playing and not self._buffered(deck, position)):
+            ticket = self._request(deck, track, position)
+            self._paths[deck] = track
         self._moves.setdefault(deck, []).append((ticket, asked))
+        self._move_on(deck)  # at once: its frame may lie in the next block
 
     def revoke(self, id: int) -> None:
         """Forgets a move that has not been given to the callback yet."""
         for moves in self._moves.values():
             moves[:] = [one for one in moves if one[1].id != id]
+        self._done = [one for one in self._done if not (isinstance(one, Moved) and one.id == id)]
+
+    def _answered(self, deck: int) -> bool:
+        """Whether the feeder holds what it was asked for last: until then its memory is of another track, or place."""
+        status = self._segment.file_status(deck - 1)
+        return status.state is FileState.READY and status.ticket == self._tickets.get(deck, status.ticket)
 
     def _buffered(self, deck: int, position: int) -> bool:
         try:
@@ -107,14 +118,21 @@ class FileDecks:
         news: list[Loaded | Refused | Moved] = []
         for deck in list(self._loads):
             news += self._poll_load(deck)
-        for deck, moves in self._moves.items():
-            while moves and deck not in self._loads:
-                done = self._poll_move(deck, *moves[0])
-                if done is None:
-                    break
-                moves.pop(0)
-                news.append(done)
+        for deck in self._moves:
+            self._move_on(deck)
+        news += self._done
+        self._done = []
         return news
+
+    def _move_on(self, deck: int) -> None:
+        """Carries out a deck's moves, in order, as far as what they need is there."""
+        moves = self._moves[deck]
+        while moves and deck not in self._loads:
+            done = self._poll_move(deck, *moves[0])
+            if done is None:
+                return
+            moves.pop(0)
+            self._done.append(done)
 
     def _poll_load(self, deck: int) -> list[Loaded | Refused | Moved]:
         load, status = self._loads[deck], self._segment.file_status(deck - 1)
@@ -129,7 +147,11 @@ class FileDecks:
 
     def _poll_move(self, deck: int, ticket: int | None, asked: Moved) -> Moved | Refused | None:
         status = self._segment.file_status(deck - 1)
-        if ticket is not None and (status.ticket != ticket or status.state is FileState.LOADING):
+        if status.state is FileState.LOADING or (ticket is not None and status.ticket != ticket):
+            if ticket is not None and status.state is not FileState.LOADING and ticket != self._tickets[deck]:
+                # Something else was asked for since, and answered instead.
+                self._moves[deck][0] = (self._request(deck, asked.track, asked.position), asked)
+                self._paths[deck] = asked.track
             return None
         if status.state is not FileState.READY:
             return Refused(deck, status.sentence or f"deck {deck} has no file: load one", "", "")
