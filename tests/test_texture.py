@@ -28,7 +28,7 @@ def test_what_has_not_changed_comes_back() -> None:
     assert np.abs(out - texture)[:, REACH:-REACH].max() < 1e-5
 
 
-@pytest.mark.parametrize("decibels", [-12.0, 6.0])
+@pytest.mark.parametrize("decibels", [-7.0, 3.0])
 def test_a_band_moves_by_as_much_as_its_envelope(decibels: float) -> None:
     texture, there = noise(0), noise(1)
     high = signal.sosfiltfilt(signal.butter(6, 4000, "highpass", fs=RATE, output="sos"), there).astype(np.float32)
