@@ -34,8 +34,8 @@ class Waiting(Protocol):
     def __len__(self) -> int:
         """How many there are."""
 
-    def clear(self) -> None:
-        """Forget them."""
+    def clear(self) -> int:
+        """Forgets them; how many there were."""
 
 
 class Answers:
