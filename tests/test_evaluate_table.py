@@ -210,30 +210,28 @@ def rows_of_a_transition() -> list[Row]:
 
 
 def test_a_report_replaces_what_stands_between_its_markers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = {"rows": [vars(row) for row in rows_of_a_transition()]}
-    (tmp_path / "live.json").write_text(json.dumps(rows))
-    into, picture = tmp_path / "RESULTS.md", tmp_path / "live.png"
+    """Several files at once, each in its own form and under its own name."""
+    more = Row("transition", "ours transition ddim 4", "ddim", 4, "FAD_excess", 0.8, None, 3, "yamnet", 0.0, (0.7, 0.95))
+    kept = {"live.json": ("table", rows_of_a_transition()), "ablation_k.json": (None, [*rows_of_a_transition(), more])}
+    for file, (form, rows) in kept.items():
+        said = {} if form is None else {"name": form}
+        (tmp_path / file).write_text(json.dumps(said | {"rows": [vars(row) for row in rows]}))
+    into = tmp_path / "RESULTS.md"
     into.write_text("# Results\n\nWords.\n\n<!-- live: begin -->\nold\n<!-- live: end -->\n\nMore words.\n")
-    args = argparse.Namespace(rows=tmp_path / "live.json", into=into, name=None, picture=picture, study=False, json=False)
+    args = argparse.Namespace(rows=[tmp_path / file for file in kept], into=into, json=True)
     for _ in range(2):
         assert report.run(args) == 0
         text = into.read_text()
         assert "old" not in text
         assert text.startswith("# Results\n\nWords.\n")
-        assert text.endswith("More words.\n")
+        assert "More words.\n\n<!-- ablation_k: begin -->" in text
         assert text.count("| **ours, ddim 4** |") == 1
         assert "0.95 ± 0.12" in text
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    picture.unlink()
-    args.study = True
-    assert report.run(args) == 0
-    assert not picture.exists()  # no excess among these rows
-    assert "| transition | ours transition ddim 4 |  | 1.00 |" in into.read_text()
-    more = Row("transition", "ours transition ddim 4", "ddim", 4, "FAD_excess", 0.8, None, 3, "yamnet", 0.0, (0.7, 0.95))
-    (tmp_path / "live.json").write_text(json.dumps({"rows": [vars(row) for row in [*rows_of_a_transition(), more]]}))
-    assert report.run(args) == 0
-    assert "| 0.80 [0.70, 0.95] |" in into.read_text()
-    assert picture.read_bytes().startswith(b"\x89PNG")
+        assert "| transition | ours transition ddim 4 | 0.80 [0.70, 0.95] | 1.00 |" in text
+    parts = json.loads(capsys.readouterr().out.splitlines()[-1])["parts"]
+    assert [(part["name"], part["rows"]) for part in parts] == [("live", 22), ("ablation_k", 23)]
+    for name in ("live", "ablation_k"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "live.json").write_text("{}")
     assert report.run(args) == 2
     assert "holds no rows" in capsys.readouterr().err

@@ -18,15 +18,18 @@ BANDS = ("mid 0-250 Hz", "mid 1000-4000 Hz", "mid 8000-16000 Hz", "side 250-1000
 
 Found = Mapping[tuple[str, str, str], Row]
 Shown: TypeAlias = tuple[Callable[[Sequence[Row]], str], Callable[[Sequence[Row], Path], bool], str]
-OWN_FORM = ("table", "counts", "references", "progress")  # parts that are not written as a study
 PICTURES = {"table": "transitions"}  # parts whose picture has a name of its own
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a file that `--out` wrote. Raises ValueError with a sentence for another file."""
+def read_rows(path: Path) -> tuple[list[Row], str]:
+    """The rows of a file that `--out` wrote, and what they are of, as `shown_as` knows it: what the file says, else its name.
+
+    Raises ValueError with a sentence for another file.
+    """
     try:
-        return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return [Row(**row) for row in told["rows"]], str(told.get("name", path.stem))
+    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"report: {path} holds no rows ({error}); name what `segue evaluate table --out` wrote") from error
 
 
@@ -157,10 +160,10 @@ def figure_study(rows: Sequence[Row], file: Path) -> bool:
     return True
 
 
-def into(rows: Sequence[Row], document: Path | None, name: str) -> str:
-    """The rows as Markdown: those of the table as Table 1, others as a study; into a document's part of that name, with their
+def into(rows: Sequence[Row], document: Path | None, name: str, form: str = "") -> str:
+    """The rows as Markdown, in the form of `shown_as` (by default of their name); into a document's part of that name, with their
     picture beside it, where there is one."""
-    text, draw, words = shown_as(name)
+    text, draw, words = shown_as(form or name)
     found = text(rows)
     if document:
         picture = document.with_name(f"{PICTURES.get(name, name)}.png")
@@ -247,26 +250,22 @@ def shown_as(name: str) -> Shown:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate report`."""
-    parser.add_argument("rows", type=Path, help="rows that a stored evaluation wrote with --out")
-    parser.add_argument("--into", type=Path, required=True, help="Markdown file; what stands between its markers is replaced")
-    parser.add_argument("--name", default=None, help="name of the markers (default: the rows' file name)")
-    parser.add_argument("--study", action="store_true", help="the rows are an ablation's: one line a way")
-    parser.add_argument("--picture", type=Path, default=None, help="file for the picture: Figure 1, or a study's values")
+    parser.add_argument("rows", type=Path, nargs="+", help="files of rows that stored evaluations wrote with --out")
+    parser.add_argument(
+        "--into", type=Path, required=True,
+        help="Markdown file; what stands between markers of a file's name is replaced, pictures are drawn beside it",
+    )  # fmt: skip
 
 
 def run(args: Any) -> int:
     """`segue evaluate report`: 0, or 2 with one line for a file without rows."""
     try:
-        rows = read_rows(args.rows)
+        found = [(path.stem, *read_rows(path)) for path in args.rows]
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    name = args.name or args.rows.stem
-    text, draw, words = shown_as("" if args.study else name if name in OWN_FORM else "table")
-    found = text(rows)
-    if args.picture and draw(rows, args.picture):
-        found += f"\n\n![{words}]({args.picture.name})"
-    put(args.into, name, found)
-    if args.json:
-        print(json.dumps({"rows": len(rows), "into": str(args.into)}))
+    for name, rows, form in found:
+        into(rows, args.into, name, form)
+    parts = [{"name": name, "rows": len(rows)} for name, rows, _ in found]
+    print(json.dumps({"into": str(args.into), "parts": parts}) if args.json else f"{len(parts)} parts of {args.into}")
     return 0

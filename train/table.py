@@ -179,7 +179,8 @@ def finish(
         print(error, file=sys.stderr)
         return 2
     rows = [row for task, made in results.items() for row in (rows_from or rows_of)(plan, task, made)]
-    text = json.dumps({"model": plan.model, "clips": plan.clips, "rows": [asdict(row) for row in rows]}, allow_nan=False)
+    told_rows = [asdict(row) for row in rows]
+    text = json.dumps({"model": plan.model, "clips": plan.clips, "name": name, "rows": told_rows}, allow_nan=False)
     if args.out:
         args.out.write_text(text + "\n", encoding="utf-8")
     told = into(rows, args.into, name)
