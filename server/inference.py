@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import soxr
@@ -21,6 +20,7 @@ from segue.server.audio.feeder import read_region
 from segue.server.audio.values import NotHeard, Ring, Torn
 from segue.server.gathering import together
 from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, PhrasePart, Piece, RingPart, Running, Source, WorkerEvent
+from segue.server.remembering import Remembering, RingReader
 
 REMEMBERED = 8  # continuations whose beginnings are kept: a window each
 PREROLL = 8192  # frames of the context that a resampler's filter settles on
@@ -37,20 +37,13 @@ def failed(job: Job, error: BaseException) -> Failed:
     return Failed(job.id, f"{job.verb}: {sentence}")
 
 
-class RingReader(Protocol):
-    """The part of a segment that inference needs."""
-
-    def read(self, ring: Ring, deck: int, end_frame: int, n: int) -> Audio:
-        """n frames that end at a frame."""
-
-
 class Inference:
     """Runs jobs on an engine, at the stream's rate on the outside and the model's inside."""
 
     def __init__(self, engine: Engine, rings: RingReader, rate: int) -> None:
         """rate: of the stream, in Hz."""
         self._engine = engine
-        self._rings = rings
+        self._rings = Remembering(rings)
         self._rate = rate
         self._memory: dict[int, Audio] = {}
 
