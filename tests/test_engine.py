@@ -2,118 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from scipy import fft
 from torch import Tensor
+from toy import ALL, CONTEXT, ENGINE, HOP, RATE, SIZE, Framewise, Stretchy, model, music, request
 
 from segue.engine import backends as home
 from segue.engine.backends import known_answer_error, make
-from segue.engine.colour import HALF, corrected
 from segue.engine.engine import CancelledError, Engine, EngineError, Piece, Request
-from segue.engine.gaussian import Gaussian, ar1
-from segue.engine.measure import loudness, loudness_step_lu, step_over_material
-from segue.engine.models.dit import DitSpec
+from segue.engine.measure import loudness
 from segue.engine.models.guide import Guide
-from segue.engine.models.spec import Model, ModelSpec
+from segue.engine.models.spec import Model
 from segue.engine.shapes import constant_power, crossfade, plan
-from segue.engine.sounding import Sounding
 from segue.engine.statistics import Statistics
-
-RATE, HOP, SIZE = 8000, 80, 60
-CONTEXT = 24  # 0.4 of the window
-MATRIX = torch.from_numpy(fft.dct(np.eye(2 * HOP), norm="ortho", axis=0)).float()
-
-
-@dataclass(frozen=True)
-class Framewise:
-    """An orthonormal transform of each frame of 2 x 80 samples; exact both ways."""
-
-    rate: int = RATE
-    hop: int = HOP
-    audio_channels: int = 2
-    latent_dim: int = 2 * HOP
-    receptive_frames: int = 2
-
-    def encode(self, audio: Tensor) -> Tensor:
-        frames = audio.reshape(*audio.shape[:2], -1, HOP).transpose(1, 2).flatten(2)
-        return (frames @ MATRIX.T).mT
-
-    def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
-        frames = z.mT @ MATRIX
-        return frames.reshape(*frames.shape[:2], 2, HOP).transpose(1, 2).flatten(2)
-
-
-@dataclass(frozen=True)
-class Stretchy:
-    """A Gaussian denoiser for windows of any length."""
-
-    rho: float = 0.9
-    scale: float = 0.1
-    per_frame_t: bool = True
-    channels: int = 2 * HOP
-
-    def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
-        return x_t @ jacobian(self, x_t.shape[-1], tuple(t.flatten().tolist()), t.ndim).mT
-
-    def vjp(self, x_t: Tensor, t: Tensor, g: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        J = jacobian(self, x_t.shape[-1], tuple(t.flatten().tolist()), t.ndim)
-        return x_t @ J.mT, g @ J
-
-
-@lru_cache(maxsize=512)
-def jacobian(denoiser: Stretchy, frames: int, t: tuple[float, ...], ndim: int) -> Tensor:
-    world = Gaussian(denoiser.scale**2 * ar1(frames, denoiser.rho))
-    return world.jacobian(torch.tensor([t] if ndim == 2 else list(t), dtype=torch.float64)).float()
-
-
-def model(**parts: Any) -> Model:
-    spec = ModelSpec("toy", denoiser=DitSpec(channels=2 * HOP), window_s=SIZE * HOP / RATE, reference_lufs=-18.0)
-    return Model(spec, **{"codec": Framewise(), "denoiser": Stretchy(), "source": "test", "sha256": "", **parts})
-
-
-ENGINE = Engine(make("eager", model()))
-
-
-def music(seconds: float, seed: int = 0, gain: float = 0.2) -> NDArray[np.float32]:
-    """Noise and two tones."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(round(seconds * RATE)) / RATE
-    tones = np.sin(2 * np.pi * 330 * t) + np.sin(2 * np.pi * (441 + 50 * seed) * t)
-    x = gain * (0.3 * tones + 0.3 * rng.standard_normal((2, len(t))))
-    return x.astype(np.float32)
-
-
-def request(task: str, seconds: float, **fields: Any) -> Request:
-    new = round(seconds * RATE)
-    sources: dict[str, Any] = {
-        "continuation": {"left": music(1.0)},
-        "infill": {"left": music(1.0), "right": music(1.0, 1)},
-        "regenerate": {"left": music(1.0), "middle": music(seconds, 2)},
-        "renoise": {"left": music(1.0), "middle": music(seconds, 2), "right": music(1.0, 1)},
-        "transition": {
-            "left": music(1.0),
-            "middle": music(seconds, 2),
-            "middle_right": music(seconds, 3),
-            "right": music(1.0, 3),
-        },
-        "loop": {"middle": music(seconds)},
-        "style": {"left": music(1.0), "style": music(0.5, 4)},
-        "generate": {},
-    }
-    return Request(task, new, **{**sources[task], **fields})
-
-
-ALL = ("continuation", "infill", "regenerate", "renoise", "transition", "loop", "style", "generate")
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3333, 1.7])
@@ -176,119 +83,6 @@ def test_classes_pull() -> None:
     made = [Framewise().encode(torch.from_numpy(engine.take(replace(bare, xi=xi)))[None]) for xi in (0.0, 0.03)]
     without, pulled = (classifier(z).mean() for z in made)
     assert pulled > without + 0.1
-
-
-def test_the_seam_is_no_rougher_than_the_music() -> None:
-    left = music(1.0)
-    for seed in range(5):
-        take = ENGINE.take(request("continuation", 1.0, seed=seed))
-        assert step_over_material(np.concatenate([left, take], axis=1), left.shape[1], RATE) <= 1.0
-
-
-def test_both_seams_of_an_infill() -> None:
-    r = request("infill", 0.4, seed=3)
-    assert r.left is not None
-    assert r.right is not None
-    heard = np.concatenate([r.left, ENGINE.take(r), r.right], axis=1)
-    for frame in (r.left.shape[1], r.left.shape[1] + r.new_frames):
-        assert step_over_material(heard, frame, RATE) <= 1.0
-
-
-def test_a_loop_closes_and_keeps_its_phrase() -> None:
-    r = request("loop", 1.5)
-    take = ENGINE.take(r)
-    assert r.middle is not None
-    bridge = r.new_frames // 4
-    assert np.array_equal(take[:, bridge:], r.middle[:, bridge:])
-    assert np.abs(take[:, :bridge] - r.middle[:, :bridge]).max() > 0.01
-    assert step_over_material(np.concatenate([take, take], axis=1), take.shape[1], RATE) <= 1.0
-    heard = np.concatenate([r.middle, take], axis=1)
-    assert step_over_material(heard, take.shape[1], RATE) <= 1.0
-
-
-def test_a_long_take_has_no_seam_between_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a decoder that really looks around, the pieces of many windows are the decode of the whole line."""
-    taps = torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1])
-    filter_ = np.hanning(2 * HALF + 1).astype(np.float32) / HALF
-
-    @dataclass(frozen=True)
-    class Smeared(Framewise):
-        def decode(self, z: Tensor, frame_offset: int = 0) -> Tensor:
-            padded = torch.nn.functional.pad(z, (2, 2))
-            smeared = sum(w * padded[..., i : i + z.shape[-1]] for i, w in enumerate(taps))
-            assert isinstance(smeared, Tensor)
-            gain = 1 + ((torch.arange(z.shape[-1]) + frame_offset) % 7) / 7  # depends on the absolute frame
-            return super().decode(smeared * gain)
-
-    lines: list[Tensor] = []
-
-    class Watched(Sounding):
-        def _colour(self, context: int) -> Any:
-            return filter_
-
-        def _decoded(self, latents: Tensor, first: int, last: int) -> Any:
-            lines[:] = [latents.clone()]
-            self.left, self.gain = self._line.left, self._line.gain
-            watched.append(self)
-            return super()._decoded(latents, first, last)
-
-    watched: list[Watched] = []
-    monkeypatch.setattr("segue.engine.engine.Sounding", Watched)
-    take = Engine(make("eager", model(codec=Smeared()))).take(request("continuation", 1.7, match_level=False))
-    assert len(watched) >= 2
-    decoded = corrected(Smeared().decode(lines[0])[0].numpy(), filter_)
-    whole = decoded[:, watched[0].left * HOP :][:, : take.shape[1]] / watched[0].gain
-    fade = round(0.02 * RATE)
-    np.testing.assert_allclose(take[:, fade:], whole[:, fade:], atol=2e-6)
-
-
-def test_a_later_window_follows_from_the_one_before() -> None:
-    """Latents at a border between windows are correlated as the world is, not independent."""
-    rho = 0.99
-    engine = Engine(make("eager", model(denoiser=Stretchy(rho=rho, scale=0.3))))
-    take = engine.take(request("continuation", 3.0, steps=8, match_level=False))
-    frames = Framewise().encode(torch.from_numpy(take)[None])[0]
-    border = (SIZE - CONTEXT) * 2
-    a, b = frames[:, border - 1], frames[:, border]
-    assert float((a * b).sum() / (a.norm() * b.norm())) > 0.8
-
-
-def test_generate_goes_on_from_itself() -> None:
-    engine = Engine(make("eager", model(denoiser=Stretchy(rho=0.99, scale=0.3))))
-    take = engine.take(Request("generate", 3 * SIZE * HOP, steps=8))
-    frames = Framewise().encode(torch.from_numpy(take)[None])[0]
-    a, b = frames[:, SIZE - 1], frames[:, SIZE]
-    assert float((a * b).sum() / (a.norm() * b.norm())) > 0.8
-
-
-@pytest.mark.parametrize("gain", [0.001, 0.02, 1.0])
-def test_level_follows_the_context(gain: float) -> None:
-    left = music(1.5, gain=gain)
-    take = ENGINE.take(Request("continuation", 2 * RATE, left=left, seed=5))
-    assert abs(loudness_step_lu(np.concatenate([left, take], axis=1), left.shape[1], RATE)) < 1.5
-
-
-def test_what_the_model_hears_does_not_depend_on_the_input_level() -> None:
-    """Same take, scaled: the context is brought to the reference before it is encoded."""
-    quiet, loud = (ENGINE.take(Request("continuation", RATE // 2, left=music(1.0) * np.float32(g))) for g in (0.1, 1.0))
-    np.testing.assert_allclose(10 * quiet, loud, atol=2e-3 * np.abs(loud).max())
-
-
-def test_an_infill_arrives_at_the_level_of_what_follows() -> None:
-    left, right = music(1.5, gain=0.2), music(1.5, 1, gain=0.35)
-    take = ENGINE.take(Request("infill", RATE, left=left, right=right, match_level=True))
-    end = loudness(take[:, -RATE // 8 :], RATE) - loudness(right[:, :RATE], RATE)
-    assert abs(end) < 2.0
-
-
-def test_a_silent_context_is_no_error() -> None:
-    assert np.isfinite(ENGINE.take(Request("continuation", RATE // 2, left=np.zeros((2, RATE), np.float32)))).all()
-
-
-def test_broken_samples_are_taken_as_silence() -> None:
-    left = music(1.0)
-    left[:, ::7] = np.nan
-    assert np.isfinite(ENGINE.take(Request("continuation", RATE // 2, left=left))).all()
 
 
 def test_regenerate_with_little_noise_stays_near_what_stands_there() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from test_engine import model as toy_model
 from torch import Tensor
+from toy import model as toy_model
 
 from segue.engine.backends import make
 from segue.engine.engine import Engine

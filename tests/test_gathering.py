@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
-from test_engine import RATE, Stretchy, model
 from torch import Tensor
+from toy import RATE, Stretchy, model
 
 from segue.engine.engine import Engine
 from segue.engine.gaussian import Gaussian, ar1

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_engine import RATE, model
 from torch import Tensor
+from toy import RATE, model
 
 from segue.engine.distance import l1
 from segue.engine.engine import Engine, EngineError, Request
