@@ -263,3 +263,13 @@ def test_the_codec_is_listed_clip_by_clip_beside_noise(data: Path, tmp_path: Pat
     assert len([clip for clip in found["clips"] if clip["system"] == "codec"]) == 2
     assert "over_floor" in told.read_text(encoding="utf-8")
     assert cli.main(["evaluate", "codec", "--data", str(tmp_path / "none")]) == 2
+
+
+def test_the_ladder_of_variations_is_told_clip_by_clip(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "ladder", "--data", str(data), "--clips", "2", "--steps", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    table = np.array(found["clips"])
+    assert table.shape == (found["n"], len(found["rows"])) == (2, 5)
+    assert found["strictly_rising"] == (np.diff(table, axis=1) > 0).all(axis=1).mean()
+    assert [row["mr"] for row in found["rows"]] == pytest.approx(table.mean(axis=0))
+    assert cli.main(["evaluate", "ladder", "--data", str(tmp_path / "none")]) == 2
