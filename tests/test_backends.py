@@ -24,6 +24,9 @@ from segue.engine.backends import (
     ready,
     site,
 )
+from segue.engine.backends.onnx import graph_bytes
+from segue.engine.backends.onnx_halves import onnx_halves
+from segue.engine.backends.swapped import Halves, swapped
 from segue.engine.engine import Engine
 from segue.engine.models.dit import DitSpec
 from segue.engine.request import Request
@@ -98,6 +101,45 @@ def test_the_gradient_that_guides_reaches_target_frames(model, cache, name):
     tolerance = EXACT_TOLERANCE if name in ("eager", *home.EXACT) else TOLERANCE
     assert onnx_file.relative(v, wanted_v) <= tolerance
     assert onnx_file.relative(pulled, wanted) <= tolerance
+
+
+def test_a_guided_step_runs_forward_once(model):
+    """By halves of the vjp graph where a gradient is wanted; without one the other graph answers."""
+    asked = []
+
+    def build(name, trace):
+        if name != "vjp":
+            reference = trace(model).reference
+            return lambda *inputs: asked.append(name) or [reference(*inputs)]
+
+        def ahead(x_t, t):
+            asked.append("ahead")
+            v, pull = make("eager", model).denoiser.pullback(x_t, t)
+            return v, pull
+
+        return Halves(ahead, lambda pull, g: asked.append("back") or pull(g))
+
+    made = swapped(model, "cpu", Site(("denoiser",)), build)
+    x, t = graphs.latents(model, 2, 45), torch.full((2,), 0.6)
+    v, pull = made.denoiser.pullback(x, t)
+    wanted_v, wanted = make("eager", model).denoiser.pullback(x, t)
+    g = torch.where(torch.arange(45) < 20, (v - x).sign(), 0.0)
+    torch.testing.assert_close(v, wanted_v)
+    torch.testing.assert_close(pull(g), wanted(g))
+    assert asked == ["ahead", "back"]
+    made.denoiser.v(x, t)
+    assert asked[2:] == ["denoiser"]
+
+
+def test_the_halves_of_a_vjp_graph_make_the_whole(model, cache):
+    needs("onnx")
+    data = graph_bytes("vjp", graphs.vjp_graph, model, Site(cache=cache))
+    halves, whole = onnx_halves(data, 1, "CPUExecutionProvider"), onnx_file.onnx_runner(data, 1)
+    for batch, frames in ((1, 33), (3, 70)):
+        x, g = (graphs.latents(model, batch, frames, seed=seed) for seed in (0, 1))
+        t = torch.where(torch.arange(frames) < frames // 2, 0.0, 0.4).expand(batch, -1)
+        for a, b in zip(halves(x, t, g), whole(x, t, g), strict=True):
+            assert onnx_file.relative(a, b) <= 1e-5
 
 
 @pytest.mark.parametrize("name", EXTRAS)

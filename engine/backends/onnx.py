@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segue.engine.backends.graphs import Graph
 from segue.engine.backends.onnx_file import export, onnx_runner, quiet
+from segue.engine.backends.onnx_halves import onnx_halves
 from segue.engine.backends.site import Site
 from segue.engine.backends.swapped import Runner, swapped
 from segue.engine.models.spec import Model
@@ -24,7 +25,7 @@ def onnx(model: Model, device: str = "cpu", site: Site | None = None) -> Model:
     provider = provider_of(device)
 
     def build(name: str, trace: Callable[[Model], Graph]) -> Runner:
-        return onnx_runner(graph_bytes(name, trace, model, site), site.cores, provider)
+        return run_by(name, graph_bytes(name, trace, model, site), site.cores, provider)
 
     return swapped(model, "cpu", site, build)
 
@@ -39,9 +40,14 @@ def onnx_int8(model: Model, device: str = "cpu", site: Site | None = None) -> Mo
         if name not in EXACT:
             exact = data
             data = site.kept(f"{name}.int8.onnx", model, "cpu", (*PACKAGES, "onnxruntime"), lambda: eight_bits(exact))
-        return onnx_runner(data, site.cores, provider)
+        return run_by(name, data, site.cores, provider)
 
     return swapped(model, "cpu", site, build)
+
+
+def run_by(name: str, data: bytes, threads: int, provider: str = PROVIDERS["cpu"]) -> Runner:
+    """What runs a graph in ONNX Runtime; the vjp in halves."""
+    return onnx_halves(data, threads, provider) if name == "vjp" else onnx_runner(data, threads, provider)
 
 
 def provider_of(device: str) -> str:

@@ -89,8 +89,8 @@ def _facts(graph: Graph) -> dict[str, str]:
     return {"segue.graph": graph.name, "opset": str(OPSET), "torch": torch.__version__, "inputs": json.dumps(graph.inputs)}
 
 
-def onnx_runner(source: bytes | str, threads: int, provider: str = "CPUExecutionProvider") -> Callable[..., list[Tensor]]:
-    """A function of tensors that runs an ONNX model in ONNX Runtime."""
+def session(source: bytes | str, threads: int, provider: str = "CPUExecutionProvider") -> Any:
+    """An ONNX model, loaded by ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -98,12 +98,17 @@ def onnx_runner(source: bytes | str, threads: int, provider: str = "CPUExecution
     options.log_severity_level = 3
     # Waiting by spinning takes the core that audio needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(source, options, providers=[provider])
-    names = [node.name for node in session.get_inputs()]
+    return onnxruntime.InferenceSession(source, options, providers=[provider])
+
+
+def onnx_runner(source: bytes | str, threads: int, provider: str = "CPUExecutionProvider") -> Callable[..., list[Tensor]]:
+    """A function of tensors that runs an ONNX model in ONNX Runtime."""
+    loaded = session(source, threads, provider)
+    names = [node.name for node in loaded.get_inputs()]
 
     def run(*inputs: Tensor) -> list[Tensor]:
         fed = {name: np.ascontiguousarray(x.detach().cpu().numpy()) for name, x in zip(names, inputs, strict=True)}
-        return [torch.from_numpy(out) for out in session.run(None, fed)]
+        return [torch.from_numpy(out) for out in loaded.run(None, fed)]
 
     return run
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from segue.engine.backends.graphs import Graph
-from segue.engine.backends.onnx import graph_bytes
-from segue.engine.backends.onnx_file import onnx_runner
+from segue.engine.backends.onnx import graph_bytes, run_by
 from segue.engine.backends.site import Site
 from segue.engine.backends.swapped import Runner, swapped
 from segue.engine.models.spec import Model
@@ -39,7 +38,7 @@ def _made(model: Model, device: str, site: Site, precision: str) -> Model:
     def build(name: str, trace: Callable[[Model], Graph]) -> Runner:
         data = graph_bytes(name, trace, model, site)
         if name == "vjp" and precision == "f32":  # OpenVINO 2026.4 gives another gradient than eager, by a fifth, in fp32 alone
-            return onnx_runner(data, site.cores)
+            return run_by(name, data, site.cores)
         config = {
             "INFERENCE_PRECISION_HINT": "f32" if name in EXACT else precision,
             "INFERENCE_NUM_THREADS": site.cores,

@@ -7,7 +7,7 @@ differentiation of `vjp`, to which the foreign network looks like one more opera
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,20 +35,39 @@ Runner = Callable[..., Any]  # tensors in, a sequence of tensors out
 Build = Callable[[str, Callable[[Model], Graph]], Runner]
 
 
+@dataclass(frozen=True)
+class Halves:
+    """A runner of the vjp graph that can be asked in two steps, so that v may decide what is pulled back.
+
+    ahead: (x_t, t) -> (v, whatever back needs of it). back: (that, g) -> J_v^T g.
+    """
+
+    ahead: Callable[[Tensor, Tensor], tuple[Tensor, Any]]
+    back: Callable[[Any, Tensor], Tensor]
+
+    def __call__(self, x_t: Tensor, t: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """(v, J_v^T g)."""
+        v, kept = self.ahead(x_t, t)
+        return v, self.back(kept, g)
+
+
 class _Foreign(torch.autograd.Function):
-    """v by one runner, and its pullback by another."""
+    """v by one runner, and its pullback by another; by the halves of one where there are such and a gradient is wanted."""
 
     @staticmethod
     def forward(ctx: Any, x_t: Tensor, t: Tensor, v: Runner, vjp: Runner) -> Tensor:
-        ctx.save_for_backward(x_t, t)
-        ctx.vjp = vjp
-        out: Tensor = v(x_t, t)[0].to(x_t)
-        return out
+        out: Tensor
+        if isinstance(vjp, Halves) and ctx.needs_input_grad[0]:
+            out, kept = vjp.ahead(x_t, t)
+            ctx.pull = lambda g: vjp.back(kept, g)
+        else:
+            out = v(x_t, t)[0]
+            ctx.pull = lambda g: vjp(x_t, t, g)[1]
+        return out.to(x_t)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        x_t, t = ctx.saved_tensors
-        return ctx.vjp(x_t, t, grads[0])[1].to(x_t), None, None, None
+        return ctx.pull(grads[0]).to(grads[0]), None, None, None
 
 
 def swapped(model: Model, device: str, site: Site, build: Build) -> Model:
