@@ -24,6 +24,7 @@ from segue.train.codec_loss import losses
 from segue.train.codec_recipe import Recipe, build_codec, learns, read_recipe
 from segue.train.ema import Ema
 from segue.train.feed import Feed
+from segue.train.keeping import kept, stepped, taken_up
 from segue.train.optim import Stepper, rate_at
 
 SAMPLES = 2
@@ -50,12 +51,8 @@ class Run:
             "family": self.recipe.family,
             "spec": asdict(self.recipe.codec),  # type: ignore[call-overload]
             "codec": parallel.gathered(self.codec),
-            "ema": parallel.gathered(self.ema.module),
-            "ema_steps": self.ema.steps,
-            "optimiser": self.stepper.state(),
-            "step": self.step,
-            "seconds": self.seconds,
             "stage": self.recipe.stage,
+            **kept(self),
         }
 
     def begin(self, state: dict[str, Any]) -> None:
@@ -69,11 +66,7 @@ class Run:
         if spec != self.recipe.codec or state["stage"] != self.recipe.stage:
             raise ValueError(f"resume: got the stage {state['stage']} of {spec}; choose another --out, or begin with --from")
         self.codec.load_state_dict(state.get("codec", state["ema"]))
-        self.ema.module.load_state_dict(state["ema"])
-        self.ema.steps = state["ema_steps"]
-        if "optimiser" in state:  # what was brought back from another machine has none
-            self.stepper.restore(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        taken_up(self, state)
 
     def advance(self, progress: float) -> dict[str, float]:
         """One step of the optimiser; returns the parts of the loss."""
@@ -81,9 +74,7 @@ class Run:
             raise ValueError("Run: got no audio; give a library")
         x = self.feed(self.step).to(self.device, non_blocking=True)
         loss, parts = losses(self.codec, self.recipe, self.step, x)
-        norm = self.stepper(loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
-        if norm == norm and norm != float("inf"):
-            self.ema.update(self.codec)
+        norm = stepped(self, self.codec, loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
         self.step += 1
         return {key: parallel.mean(value) for key, value in parts.items()} | {"norm": norm}
 

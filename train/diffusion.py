@@ -24,6 +24,7 @@ from segue.train.condition import CLASSES, CONDITIONS, NO_CLASS, STATISTICS, lef
 from segue.train.contexts import context_masks
 from segue.train.ema import Ema
 from segue.train.feed import Feed
+from segue.train.keeping import kept, stepped, taken_up
 from segue.train.latents import Latents
 from segue.train.listen import report
 from segue.train.optim import Stepper, rate_at
@@ -170,9 +171,7 @@ class Run:
         x_0, eps, t = (part.to(self.device, non_blocking=True) for part in (batch.x_0, batch.eps, batch.t))
         told = self._told(x_0, batch.classes.to(self.device))
         loss = v_loss(self.dit, x_0, eps, t, recipe.precision, told).mean()
-        norm = self.stepper(loss, rate_at(self.step, progress, recipe.rate, recipe.warm_up))
-        if norm == norm and norm != float("inf"):
-            self.ema.update(self.dit)
+        norm = stepped(self, self.dit, loss, rate_at(self.step, progress, recipe.rate, recipe.warm_up))
         self.step += 1
         return {"loss": parallel.mean(float(loss.detach())), "norm": norm}
 
@@ -189,11 +188,7 @@ class Run:
         return {
             "recipe": asdict(self.recipe),
             "dit": parallel.gathered(self.dit),
-            "ema": parallel.gathered(self.ema.module),
-            "ema_steps": self.ema.steps,
-            "optimiser": self.stepper.state(),
-            "step": self.step,
-            "seconds": self.seconds,
+            **kept(self),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -204,11 +199,7 @@ class Run:
         if (theirs := tuple(state["recipe"].get("classes", ()))) != self.recipe.classes:
             raise ValueError(f"resume: got a run of classes {theirs}, allowed {self.recipe.classes}: choose another --out")
         parallel.scattered(self.dit, state.get("dit", state["ema"]))
-        parallel.scattered(self.ema.module, state["ema"])
-        self.ema.steps = state["ema_steps"]
-        if "optimiser" in state:  # what was brought back from another machine has none
-            self.stepper.restore(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        taken_up(self, state)
 
 
 def draw_levels(count: int, power: float, few_step: float, generator: torch.Generator) -> Tensor:

@@ -28,6 +28,7 @@ from segue.train.contexts import context_masks
 from segue.train.diffusion import per_frame, stored_denoiser
 from segue.train.ema import Ema
 from segue.train.feed import Feed
+from segue.train.keeping import kept, stepped, taken_up
 from segue.train.latents import Latents
 from segue.train.optim import Stepper, rate_at
 from segue.train.recipe import made, read
@@ -166,9 +167,7 @@ class Run:
         noisy = target[:, None].float()
         error = ((v.float() - aim)[:, : self.learned]).square() * noisy
         loss = (error.sum((1, 2)) / (noisy.sum((1, 2)) * self.learned)).mean()
-        norm = self.stepper(loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
-        if norm == norm and norm != float("inf"):
-            self.ema.update(self.student)
+        norm = stepped(self, self.student, loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
         self.step += 1
         return {"loss": parallel.mean(float(loss.detach())), "norm": norm}
 
@@ -193,16 +192,12 @@ class Run:
     def state(self) -> dict[str, Any]:
         """The stage as plain tensors and values, read by `train pack` as a generator's."""
         t = self.teacher
-        kept = {"denoiser": asdict(t.denoiser), "frames": t.frames, "family": t.family, "model": t.model}  # type: ignore[call-overload]
+        teacher = {"denoiser": asdict(t.denoiser), "frames": t.frames, "family": t.family, "model": t.model}  # type: ignore[call-overload]
         return {
-            "recipe": asdict(self.recipe) | kept,
+            "recipe": asdict(self.recipe) | teacher,
             "student_steps": self.steps,
             "dit": parallel.gathered(self.student),
-            "ema": parallel.gathered(self.ema.module),
-            "ema_steps": self.ema.steps,
-            "optimiser": self.stepper.state(),
-            "step": self.step,
-            "seconds": self.seconds,
+            **kept(self),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -210,11 +205,7 @@ class Run:
         if stored_denoiser(state["recipe"]) != self.teacher.denoiser:
             raise ValueError(f"resume: got a run of {state['recipe']['denoiser']}; choose another --out")
         self.student.load_state_dict(state.get("dit", state["ema"]))
-        self.ema.module.load_state_dict(state["ema"])
-        self.ema.steps = state["ema_steps"]
-        if "optimiser" in state:  # what was brought back from another machine has none
-            self.stepper.restore(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        taken_up(self, state)
 
 
 def distil(recipe: Recipe, teacher: Teacher, latents: Latents, plan: loop.Plan) -> list[tuple[int, Path]]:

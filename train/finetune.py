@@ -15,6 +15,7 @@ from segue.train import codec_recipe, loop, parallel
 from segue.train.clips import Library
 from segue.train.codec_loss import Chance, coded, draw_distance, fit
 from segue.train.discriminator import Discriminator, deceiving_loss, feature_loss, judging_loss
+from segue.train.keeping import stepped
 from segue.train.optim import Stepper, rate_at
 from segue.train.recipe import made, read
 
@@ -78,9 +79,7 @@ class Run(base.Run):
         deceiving, matched = deceiving_loss(verdicts), feature_loss(real, verdicts)
         self.judge.requires_grad_(True)
         loss = near + self.ours.adversarial * deceiving + self.ours.features * matched
-        norm = self.stepper(loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
-        if norm == norm and norm != float("inf"):
-            self.ema.update(self.codec)
+        stepped(self, self.codec, loss, rate_at(self.step, progress, self.recipe.rate, self.recipe.warm_up))
         return {"deceiving": deceiving, "features": matched}
 
     def state(self) -> dict[str, Any]:
