@@ -18,7 +18,9 @@ def halved(data: bytes) -> tuple[bytes, bytes]:
 
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(data))
     graph = model.graph
-    ahead, back, waiting = [], [], {graph.input[2].name}
+    ahead: list[Any] = []
+    back: list[Any] = []
+    waiting = {graph.input[2].name}
     for node in graph.node:  # in an order in which each finds its inputs made
         late = not waiting.isdisjoint(node.input)
         (back if late else ahead).append(node)
@@ -31,13 +33,13 @@ def halved(data: bytes) -> tuple[bytes, bytes]:
 
     def part(nodes: list[Any], inputs: list[str], outputs: list[str]) -> bytes:
         used = {name for node in nodes for name in node.input}
-        ends = [
+        first, last = (
             [known.get(name) or onnx.helper.make_tensor_value_info(name, kinds[name], None) for name in names]
             for names in (inputs, outputs)
-        ]
+        )
         weights = [weight for weight in graph.initializer if weight.name in used]
         half = onnx.helper.make_model(
-            onnx.helper.make_graph(nodes, graph.name, *ends, weights),
+            onnx.helper.make_graph(nodes, graph.name, first, last, weights),
             opset_imports=model.opset_import,
             ir_version=model.ir_version,
             functions=model.functions,
