@@ -93,7 +93,7 @@ def rtf(engine: Engine, audio: Audio) -> float:
         begun = time.perf_counter()
         reconstruct(engine, audio)
         times.append(time.perf_counter() - begun)
-    return float(np.median(times[1:])) * engine.sample_rate / audio.shape[1]
+    return float(np.median(times[1:]) * engine.sample_rate / audio.shape[1])
 
 
 def lines_of(rows: Sequence[dict[str, Any]], clips: Sequence[ClipFigures]) -> str:

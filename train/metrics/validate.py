@@ -64,8 +64,8 @@ def checks(
     found = [Check(SPLIT, frechet(one, other), _kld(embedder, one, other), None, None, half, embedder.name)]
     for name, made in sets.items():
         fad, kld = frechet(clean, made), _kld(embedder, clean, made)
-        known = harms[name][1:] if embedder.name == YamNet.name else (None, None)
-        found.append(Check(name, fad, kld, *known, len(made), embedder.name))
+        known_fad, known_kld = harms[name][1:] if embedder.name == YamNet.name else (None, None)
+        found.append(Check(name, fad, kld, known_fad, known_kld, len(made), embedder.name))
     return found
 
 

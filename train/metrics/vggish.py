@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class Vggish(nn.Module):
 def mel_matrix() -> NDArray[np.float64]:
     """`[257, 64]`: triangles of 1127 log(1 + f / 700), even and straight in mel, from LOW_HZ to HIGH_HZ; 0 Hz counts nothing."""
 
-    def mel(hertz: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    def mel(hertz: float | NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         return np.asarray(1127 * np.log(1 + np.asarray(hertz) / 700), np.float64)
 
     edges = np.linspace(mel(LOW_HZ), mel(HIGH_HZ), BANDS + 2)
