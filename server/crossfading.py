@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from segue.server.effects import Abandon, Effect, Loop, Play, Transport
-from segue.server.placing import said, soonest
+from segue.server.placing import CROSSFADE, said, soonest
 from segue.server.state import Moment, World
 from segue.server.takes import State, Take
 from segue.server.timeline import join
 
-RUNG = "crossfade"
 SHORTEST_S = 0.5  # that it lasts, however late it begins
 
 
@@ -36,7 +35,7 @@ def crossfade(world: World, take: Take, moment: Moment, why: str) -> Iterator[Ef
     last = max(take.t0 + take.length + take.fade, first + round(SHORTEST_S * world.rate))
     n, target, source = last - first, take.target, world.deck(take.job.deck)
     silent = max(first - take.fade, soonest(moment))
-    take.rung, take.complete, take.state = RUNG, True, State.ARMED
+    take.rung, take.complete, take.state = CROSSFADE, True, State.ARMED
     take.entry, take.exit, take.exit_beat, take.fade = first, last, None, 0
     take.play_id = world.play_id()
     place = take.target_position + (first - take.t0)

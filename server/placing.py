@@ -14,6 +14,7 @@ FIXED = frozenset({"transition", "infill"})  # what follows them lies at a given
 LOOPS = frozenset({"loop", "overdub"})  # they go round
 SLOTS = ("slot_a", "slot_b")
 FIRST_WRITE_S = 0.25  # of a prepared take this much is written before it is started, the rest just after
+CROSSFADE = "crossfade"  # the rung of a transition that a plain one stands in for
 SHORTEST_S = 0.1  # what must be left of a take to be worth entering
 
 
@@ -209,7 +210,7 @@ def _silent_id(world: World) -> int:
 
 
 def _extend(take: Take) -> Iterator[Effect]:
-    if not take.pieces:  # a plain crossfade plays in its stead, and the engine ends the job all the same
+    if not take.pieces or take.rung == CROSSFADE:  # that plays in its stead, and the engine ends the job all the same
         return
     start, audio = take.pieces[-1]
     first = take.t0 + start

@@ -228,11 +228,11 @@ def plain(stage: Stage, paths: tuple[str, str], before: int, out: NDArray[np.flo
     assert said(stage, "/segue/job")[-1][3] == "done"
 
 
-@pytest.mark.parametrize("kind", ["fails", "late", "down", "never started"])
+@pytest.mark.parametrize("kind", ["fails", "late", "half made", "down", "never started"])
 def test_the_plain_crossfade_stands_in_for_the_engine(make: Make, tmp_path: Path, kind: str) -> None:
     stage = make(0.3, Failing if kind == "fails" else FakeRunner)
     paths = two_files(stage, tmp_path, (120.0, 120.0))
-    if kind == "late":
+    if kind in ("late", "half made"):
         stage.worker._cost = 10 * RATE  # far more than it said
     if kind == "never started":
         stage.conductor.worker_event(EngineState("down", "it has gone"))
@@ -242,6 +242,9 @@ def test_the_plain_crossfade_stands_in_for_the_engine(make: Make, tmp_path: Path
     if kind == "down":
         stage.conductor.worker_event(EngineState("down", "it has gone"))
     out.append(stage.play(None, 2 * RATE))
+    if kind == "half made":  # a piece had come, and was too little to begin with
+        take = stage.conductor.session.world.takes[1]
+        take.pieces, take.made = [(0, np.zeros((2, 1000), np.float32))], 1000
     stage.conductor.worker_event(Finished(1))  # as the engine says of what it has dropped
     out.append(stage.play(None, 6 * RATE))
     plain(stage, paths, before, np.concatenate(out, axis=1))
