@@ -11,6 +11,7 @@ from scipy import fft, signal
 
 Audio: TypeAlias = NDArray[Any]
 
+SHELF_HZ = 1681.974450955533  # of the K-weighting
 SILENCE_LUFS = -120.0  # what digital silence is said to have
 SECOND_DIFFERENCE_S = 0.002  # either side of a seam, where its step is looked for
 AROUND_S = 0.010  # either side of a seam, left out of the material it is compared with: 20 ms in all
@@ -24,9 +25,12 @@ def k_weighting(rate: int) -> NDArray[np.float64]:
     """Second-order sections `[2, 6]` of the K-weighting of BS.1770 at any rate.
 
     The standard gives coefficients at 48 kHz only; these are the analogue prototypes behind them (De Man 2014),
-    a shelf of 4 dB above 1.7 kHz and a high-pass at 38 Hz, transformed at this rate.
+    a shelf of 4 dB above 1.7 kHz and a high-pass at 38 Hz, transformed at this rate. Raises ValueError where the shelf lies above
+    half the rate.
     """
-    k, q = np.tan(np.pi * 1681.974450955533 / rate), 0.7071752369554196
+    if rate <= 2 * SHELF_HZ:
+        raise ValueError(f"loudness: got audio at {rate} Hz; K-weighting needs more than {2 * SHELF_HZ:.0f}")
+    k, q = np.tan(np.pi * SHELF_HZ / rate), 0.7071752369554196
     high, band = 10 ** (3.999843853973347 / 20), 10 ** (3.999843853973347 / 20 * 0.4996667741545416)
     a0 = 1 + k / q + k * k
     shelf = [(high + band * k / q + k * k) / a0, 2 * (k * k - high) / a0, (high - band * k / q + k * k) / a0]

@@ -136,3 +136,8 @@ def test_shaped_noise_has_the_contexts_spectrum_and_level() -> None:
 def test_long_term_spectrum_sums_to_the_mean_square() -> None:
     x = noise()
     np.testing.assert_allclose(long_term_spectrum(x).sum(axis=1), np.square(x).mean(axis=1))
+
+
+def test_loudness_refuses_a_rate_too_low_for_its_filter() -> None:
+    with pytest.raises(ValueError, match="got audio at 2000 Hz; K-weighting needs more than 3364"):
+        loudness(np.zeros((2, 2000), np.float32), 2000)
