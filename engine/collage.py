@@ -21,6 +21,7 @@ from segue.engine.seam import spliced
 SHORTEST_S, LONGEST_S = 0.2, 0.42  # of a piece: a syllable or an eighth, and less than what would be heard as a quotation
 APART = 3  # frames by which the lags of two neighbours differ at least
 REPEATS = 3.0  # weight of how badly a lag repeats beside how badly a splice fits
+BEGINS = 1.0  # the same for the first piece, which has to go on from what was heard
 CHANCE = 0.3  # by how much the noise may change a cost
 FADE = 1024  # samples of a splice
 SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
@@ -138,7 +139,7 @@ def _begin(
     for lag, worth in offered:
         start = now - round(lag / hop)
         if ALIKE <= start <= x.shape[1] - longest:
-            cost = float(np.square(x[:, start - ALIKE : start] - ending).mean()) / spread + REPEATS * worth
+            cost = float(np.square(x[:, start - ALIKE : start] - ending).mean()) / spread + BEGINS * worth
             cost *= 1 + CHANCE * float(rng.random())
             if cost < best:
                 best, chosen = cost, lag

@@ -2,8 +2,8 @@
 
 A codec whose latents hold envelopes and hardly any phases cannot say which tones lie in a band. Where real audio stands (a
 collage of the context, two tracks' crossfade, the phrase that is varied), its spectrum is kept and only its bands are moved,
-by as much as the decoder says that the latents have moved: what has not changed comes back to the sample. Only where nothing
-is heard in a band the decoder itself sounds: it makes noise, and noise beside real hits blurs the rhythm.
+by as much as the decoder says that the latents have moved: what has not changed comes back to the sample. What is wanted beyond
+the bounds comes from the decoder itself, but for the bass where something is heard: two kicks would blur the rhythm.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ WINDOW, HOP = 2048, 512
 BANDS = 40
 SMOOTH = 5  # hops over which the power of a band is averaged
 BOUND_DB = (-9.0, 4.0)  # of what a band is moved by: a hit must neither vanish nor become an accent
-EMPTY = 1.5e-5  # power a bin of white noise of -80 dB: below it nothing is heard, and what is wanted comes from the decoder
+EMPTY = 1.5e-5  # power a bin of white noise of -80 dB: below it nothing is heard
+BASS_HZ = 600.0  # below, the decoder's own sound has pitch and hits; above it is noise
 LEAST = 1e-9  # power of a band that is as good as none
 REACH = WINDOW + SMOOTH * HOP  # samples on either side that a sample depends on
 
 
 @lru_cache(maxsize=4)
-def _tools(rate: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The window, the bands `[BANDS, bins]` and the weights `[1, 1, SMOOTH]` of the average over time."""
+def _tools(rate: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The window, the bands `[BANDS, bins]`, the weights `[1, 1, SMOOTH]` of the average over time, and `[BANDS]` the power from
+    which on something is heard in the bass, infinite above it."""
     weights = torch.hann_window(SMOOTH + 1)[1:]
-    return torch.hann_window(WINDOW), band_matrix(WINDOW // 2 + 1, BANDS, rate), (weights / weights.sum())[None, None]
+    bands = band_matrix(WINDOW // 2 + 1, BANDS, rate)
+    centres = bands @ torch.fft.rfftfreq(WINDOW, 1 / rate) / bands.sum(dim=1)
+    heard = torch.where(centres < BASS_HZ, EMPTY * bands.sum(dim=1), torch.inf)
+    return torch.hann_window(WINDOW), bands, (weights / weights.sum())[None, None], heard
 
 
 @torch.no_grad()
@@ -42,7 +47,7 @@ def moved(texture: Audio, made: Tensor, there: Tensor, rate: int) -> Audio:
 
     there: what the decoder makes of the latents that stand where the texture does; n is a multiple of HOP.
     """
-    window, bands, weights = _tools(rate)
+    window, bands, weights, heard = _tools(rate)
     given = torch.stack([torch.from_numpy(np.ascontiguousarray(texture)), made.float(), there.float()])
     spectra = complex_stft(given, window, HOP)  # [3, 2, F, bins]
     squares = torch.view_as_real(spectra[1:]).square()
@@ -53,6 +58,6 @@ def moved(texture: Audio, made: Tensor, there: Tensor, rate: int) -> Audio:
     low, high = (10 ** (decibels / 10) for decibels in BOUND_DB)
     ratio = new / old
     gain = (ratio.clamp(low, high).log() / 2 @ bands).exp()
-    missing = ((old < EMPTY * bands.sum(dim=1)) * (1 - high / ratio)).clamp(min=0).sqrt() @ bands
+    missing = ((old < heard) * (1 - high / ratio)).clamp(min=0).sqrt() @ bands
     out: Audio = complex_istft((spectra[0] * gain + spectra[1] * missing)[None], window, HOP)[0].numpy()
     return out
