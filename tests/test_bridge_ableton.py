@@ -194,7 +194,15 @@ def test_mistakes_are_said_and_garbage_is_survived(house: House) -> None:
     assert "there is no deck 9" in said
 
 
+def rests(live: FakeLive) -> bool:
+    """Whether nobody asks Live anything for half a second."""
+    before = len(live.got)
+    time.sleep(0.5)
+    return len(live.got) == before
+
+
 def test_a_script_that_began_anew_is_listened_to_again(house: House) -> None:
+    until(lambda: rests(house.live), "a rest after the flood, which loses datagrams")
     house.live.begin_anew()
     until(lambda: house.live.listens("track", "fired_slot_index", 0), "listeners")
     until(lambda: house.live.got[-1][0] == "track/get/clips/name", "names")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_midi import PATIENCE, Sender, jack_server  # noqa: F401  (a fixture)
+from test_midi import PATIENCE, Sender, jack_process, jack_server  # noqa: F401  (fixtures)
 
 from segue.server.commands import Command, CommandError, Value, addresses
 from segue.server.control import midi

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_midi import jack_server
+from test_midi import jack_process, jack_server  # noqa: F401  (fixtures)
 from test_page import Stage, browser, patient, pytestmark
 
 from segue.bench.live import serve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from .wire import SegueError, events_in, packet_of
@@ -75,7 +75,21 @@ class Live:
             self.send("/live/song/get/num_scenes")
             for track in range(self._tracks):
                 self.send("/live/track/get/clips/name", track)
+            self._listen(track for track in range(self._tracks) if ("fired", track) not in self._known)
+            self._watch(scene for scene in range(self._scenes) if ("triggered", scene) not in self._known)
             await asyncio.sleep(REFRESH)
+
+    def _listen(self, tracks: Iterable[int]) -> None:
+        """Asks to be told of tracks: what is not answered was lost on the way, and is asked for again."""
+        for track in tracks:
+            for what in TRACK:
+                self.send(f"/live/track/start_listen/{what}", track)
+
+    def _watch(self, scenes: Iterable[int]) -> None:
+        """The same for scenes."""
+        for scene in scenes:
+            for what in SCENE:
+                self.send(f"/live/scene/start_listen/{what}", scene)
 
     def _heard(self, data: bytes) -> None:
         for address, args, _ in events_in(data):
@@ -101,17 +115,14 @@ class Live:
 
     def _count_tracks(self, count: int) -> None:
         count = min(int(count), MAX_TRACKS)
+        self._listen(range(self._tracks, count))
         for track in range(self._tracks, count):
-            for what in TRACK:
-                self.send(f"/live/track/start_listen/{what}", track)
             self.send("/live/track/get/clips/name", track)
         self._tracks = count
 
     def _count_scenes(self, count: int) -> None:
         count = min(int(count), MAX_SCENES)
-        for scene in range(self._scenes, count):
-            for what in SCENE:
-                self.send(f"/live/scene/start_listen/{what}", scene)
+        self._watch(range(self._scenes, count))
         self._scenes = count
 
     def _name_clips(self, track: int, *names: Any) -> None:
