@@ -77,7 +77,7 @@ def repetitions(x: Values, audio: Audio, hop: int, rate: int, beat_s: float | No
     beats = found[0][0] / (beat_s * rate) if beat_s else 0.0
     if len(lags) < 3 or round(beats) < 1 or abs(beats - round(beats)) > TRUSTED:
         return found
-    return _whole(worth[: lags[-2] + 1], lags[1], found[0][0] / round(beats) / hop, hop)
+    return _whole(worth[: lags[-2] + 1], lags[1], found[0][0] / round(beats) / hop, hop) or found
 
 
 def _whole(worth: Values, least: int, beat: float, hop: int) -> list[tuple[float, float]]:

@@ -210,7 +210,7 @@ def _silent_id(world: World) -> int:
 
 
 def _extend(take: Take) -> Iterator[Effect]:
-    if not take.pieces or take.rung == CROSSFADE:  # that plays in its stead, and the engine ends the job all the same
+    if take.rung == CROSSFADE:  # that plays in its stead, and the engine ends the job all the same
         return
     start, audio = take.pieces[-1]
     first = take.t0 + start

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segue.engine.checkpoint import CheckpointError, load
 from segue.engine.engine import Engine
@@ -23,6 +24,7 @@ from segue.engine.request import Request
 from segue.train.baselines import BASELINES, Audio
 from segue.train.bootstrap import interval
 from segue.train.metrics.beat_phase import beat_phase_s
+from segue.train.rows import Row, table
 from segue.train.synthesis import pieces
 
 PIECES, PIECE_S, FROM_S = 36, 30.0, 10.0
@@ -41,17 +43,6 @@ class Heard:
     truth: Audio
     bpm: float
     number: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of a system over n pieces; interval: 95 % by the bootstrap."""
-
-    system: str
-    metric: str
-    value: float
-    n: int
-    interval: tuple[float, float] | None = None
 
 
 def drawn(count: int, seed: int, context: int, new: int, rate: int) -> list[Heard]:
@@ -86,15 +77,43 @@ def systems(engine: Engine, steps: int) -> Mapping[str, Callable[[Heard], Audio]
     return {OURS: ours, TOLD: told, EARLIER: earlier} | {name: baseline(name) for name in BASELINES if name != "silence"}
 
 
-def rows_of(system: str, late_s: Sequence[float]) -> list[Row]:
-    """Median and mean size of the beat's phase error in ms, and the share of pieces within NEAR_MS."""
-    size = 1000 * np.abs(late_s)
+def rows_of(late_s: Mapping[str, Sequence[float]], steps: int) -> list[Row]:
+    """Of every system median and mean size of the beat's phase error in ms, and the share of pieces within NEAR_MS.
+
+    floor: the same of the piece itself, EARLIER_BEATS earlier; spread: standard deviation over pieces.
+    """
+    floors, rows = _figures(late_s[EARLIER]), list[Row]()
+    for system, late in late_s.items():
+        sampler, used = ("ddim", steps) if system in (OURS, TOLD) else (None, None)
+        for metric, (value, each) in _figures(late).items():
+            spread, mean = float(each.std()), None if metric.endswith("median") else interval(each)
+            rows.append(
+                Row(
+                    "continuation",
+                    system,
+                    sampler,
+                    used,
+                    metric,
+                    value,
+                    float(each.std()),
+                    len(each),
+                    None,
+                    floors[metric][0],
+                    mean,
+                )
+            )
+    return rows
+
+
+def _figures(late_s: Sequence[float]) -> dict[str, tuple[float, NDArray[np.float64]]]:
+    """By metric its value and that of each piece."""
+    size: NDArray[np.float64] = 1000 * np.abs(np.asarray(late_s, np.float64))
     near = (size < NEAR_MS).astype(np.float64)
-    return [
-        Row(system, "beat_phase_ms_median", float(np.median(size)), len(size)),
-        Row(system, "beat_phase_ms", float(size.mean()), len(size), interval(size)),
-        Row(system, f"within_{NEAR_MS:g}_ms", float(near.mean()), len(size), interval(near)),
-    ]
+    return {
+        "beat_phase_ms_median": (float(np.median(size)), size),
+        "beat_phase_ms": (float(size.mean()), size),
+        f"within_{NEAR_MS:g}_ms": (float(near.mean()), near),
+    }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,11 +143,9 @@ def run(args: Any) -> int:
         for name, make in systems(engine, args.steps).items():
             late.setdefault(name, []).append(beat_phase_s(make(one), one.truth, one.bpm, rate))
         print(f"beats: {number} of {len(heard)} pieces", file=sys.stderr, flush=True)
-    rows = [row for name, values in late.items() for row in rows_of(name, values)]
+    rows = rows_of(late, args.steps)
     if args.json:
         print(json.dumps({"rows": [asdict(row) for row in rows], "late_s": late, "bpm": [one.bpm for one in heard]}))
         return 0
-    for row in rows:
-        between = "" if row.interval is None else f"  95 % in [{row.interval[0]:.2f}, {row.interval[1]:.2f}]"
-        print(f"{row.metric:24} {row.system:28} {row.value:8.2f}{between}  n {row.n}")
+    print(table(rows))
     return 0
