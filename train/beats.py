@@ -87,21 +87,8 @@ def rows_of(late_s: Mapping[str, Sequence[float]], steps: int) -> list[Row]:
         sampler, used = ("ddim", steps) if system in (OURS, TOLD) else (None, None)
         for metric, (value, each) in _figures(late).items():
             spread, mean = float(each.std()), None if metric.endswith("median") else interval(each)
-            rows.append(
-                Row(
-                    "continuation",
-                    system,
-                    sampler,
-                    used,
-                    metric,
-                    value,
-                    float(each.std()),
-                    len(each),
-                    None,
-                    floors[metric][0],
-                    mean,
-                )
-            )
+            n, floor = len(each), floors[metric][0]
+            rows.append(Row("continuation", system, sampler, used, metric, value, spread, n, floor=floor, interval=mean))
     return rows
 
 
