@@ -59,6 +59,33 @@ def test_a_generator_of_another_codec_is_refused(tmp_path: Path) -> None:
         pack.pack(codec, diffusion, tmp_path / "x.safetensors", {}, ModelSpec("small"))
 
 
+def test_a_better_decoder_goes_under_the_generator_that_a_model_has(packed: Path, tmp_path: Path) -> None:
+    codec, _ = trained(tmp_path)
+    state = torch.load(codec, weights_only=True)
+    state["ema"]["decoder.gains.bias"] += 0.25
+    torch.save(state, codec)
+    out = tmp_path / "again.safetensors"
+    pack.pack(codec, packed, out, {"denoiser": "int8"}, ModelSpec("again", provenance={"codec": "longer"}))
+    before, after = load(packed), load(out)
+    assert (after.name, after.spec.heat) == ("again", 0.5)
+    assert after.spec.provenance == {**before.spec.provenance, "codec": "longer"}
+    z = torch.randn(1, CODEC.latent_dim, 8, generator=torch.Generator().manual_seed(1))
+    assert after.codec.decode(z).square().mean() > 2 * before.codec.decode(z).square().mean(), "two nepers up"
+    assert isinstance(before.denoiser, torch.nn.Module)
+    assert isinstance(after.denoiser, torch.nn.Module)
+    kept = after.denoiser.state_dict()
+    assert all(torch.allclose(value, kept[key], atol=1e-2) for key, value in before.denoiser.state_dict().items())
+
+
+def test_a_codec_with_other_latents_does_not_go_under_a_model(packed: Path, tmp_path: Path) -> None:
+    codec, _ = trained(tmp_path)
+    state = torch.load(codec, weights_only=True)
+    state["ema"]["encoder.outward.weight"] *= 1.2
+    torch.save(state, codec)
+    with pytest.raises(ValueError, match="are not those that small was trained on"):
+        pack.pack(codec, packed, tmp_path / "x.safetensors", {}, ModelSpec("x"))
+
+
 def test_the_engine_plays_what_was_packed(packed: Path) -> None:
     engine = Engine(load(packed))
     samples = round(engine.context_min_s * engine.sample_rate)

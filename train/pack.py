@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from segue.engine.checkpoint import PRECISIONS, save
+from segue.engine.checkpoint import PRECISIONS, CheckpointError, load, save
 from segue.engine.models.families import families, presets
-from segue.engine.models.spec import FAMILY, ModelSpec
+from segue.engine.models.spec import FAMILY, Model, ModelSpec
 from segue.engine.models.vae import CodecSpec
 from segue.train.data import RATE, REFERENCE_LUFS
 from segue.train.diffusion import stored_denoiser
 from segue.train.encode import load_codec
+
+SAME = 0.05  # of a tensor's norm: an encoder so near the generator's own, int8 against fp32 say, makes the same latents
 
 
 def load_denoiser(path: Path) -> tuple[nn.Module, dict[str, Any], int]:
@@ -29,14 +31,16 @@ def load_denoiser(path: Path) -> tuple[nn.Module, dict[str, Any], int]:
     return denoiser, recipe, int(state["step"])
 
 
-def pack(codec_path: str | Path, diffusion_path: Path, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
+def pack(codec_path: str | Path, generator: str | Path, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
     """Write the model file; returns its sha256. Family, codec, denoiser, window, loudness, classes and steps in `spec`
-    come from the checkpoints, its guidance step from their preset.
+    come from the checkpoints, its guidance step from their preset; from a model (a file, or a name), all but name and notes.
 
-    Raises ValueError where codec and generator do not fit each other.
+    Raises ValueError where codec and generator do not fit each other, CheckpointError for a model that cannot be read.
     """
+    if Path(generator).suffix != ".pt":
+        return repack(codec_path, load(generator), out, precision, spec)
     source, codec = load_codec(codec_path)
-    denoiser, recipe, steps = load_denoiser(diffusion_path)
+    denoiser, recipe, steps = load_denoiser(Path(generator))
     sizes = stored_denoiser(recipe)
     family, named = recipe.get("family", FAMILY), presets().get(recipe.get("model", ""))
     if (sizes.channels, family) != (codec.latent_dim, source.family):
@@ -59,11 +63,38 @@ def pack(codec_path: str | Path, diffusion_path: Path, out: Path, precision: dic
     return save(out, known, codec, denoiser, precision)
 
 
+def repack(codec_path: str | Path, model: Model, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
+    """Write a model whose codec has learned to decode better; returns the sha256. Raises ValueError where latents differ."""
+    _, codec = load_codec(codec_path)
+    assert isinstance(model.codec, nn.Module)
+    assert isinstance(model.denoiser, nn.Module)
+    if not same_latents(codec, model.codec):
+        raise ValueError(
+            f"pack: the latents of {codec_path} are not those that {model.name} was trained on; "
+            "only a codec that was trained on with stage: decoder, or fine-tuned, fits it"
+        )
+    notes = dict(model.spec.provenance) | dict(spec.provenance)
+    known = replace(model.spec, name=spec.name, heat=spec.heat or model.spec.heat, provenance=notes)
+    return save(out, known, codec, model.denoiser, precision)
+
+
+def same_latents(codec: nn.Module, other: nn.Module) -> bool:
+    """Whether two codecs make the same latents: all that is not their decoder's is within SAME, tensor by tensor."""
+    a, b = ({k: v for k, v in one.state_dict().items() if not k.startswith("decoder.")} for one in (codec, other))
+    if {k: v.shape for k, v in a.items()} != {k: v.shape for k, v in b.items()}:
+        return False
+    return all(float((a[k] - b[k]).norm()) <= SAME * float(b[k].norm()) for k in a)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue train pack`."""
     parser.add_argument("--name", default="live", help="the model's name")
     parser.add_argument("--codec", required=True, help="checkpoint of `train codec`, model file, or name of a model")
-    parser.add_argument("--diffusion", type=Path, required=True, help="checkpoint of `train diffusion` or `train distill`")
+    parser.add_argument(
+        "--diffusion",
+        required=True,
+        help="checkpoint of `train diffusion` or `distill`, or the model whose generator is kept",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="of the generator's matrices")
     parser.add_argument("--codec-precision", choices=PRECISIONS, default="fp16", help="of the codec's matrices")
@@ -77,7 +108,7 @@ def run(args: Any) -> int:
     try:
         spec = ModelSpec(args.name, heat=args.heat, provenance=dict(note.split("=", 1) for note in args.note))
         sha256 = pack(args.codec, args.diffusion, args.out, precision, spec)
-    except (FileNotFoundError, ValueError) as error:
+    except (CheckpointError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
