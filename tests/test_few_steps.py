@@ -16,10 +16,13 @@ from toy import model as toy_model
 from segue.engine.backends import make
 from segue.engine.engine import Engine
 from segue.server.cli import main
-from segue.train import few_steps, few_steps_takes
+from segue.train import few_steps_table, few_steps_takes
+from segue.train.bootstrap import interval, ratio_interval
 from segue.train.excerpts import Clip, geometry
 from segue.train.few_steps import Asked, Student, apart, frames_of
 from segue.train.metrics import frechet
+from segue.train.report import into, read_rows
+from segue.train.rows import Row
 
 Values = NDArray[np.float64]
 
@@ -77,16 +80,36 @@ def test_a_student_that_is_its_teacher_differs_in_nothing(stage: few_steps_takes
     twin, broken = Student("twin", 2, stage.model.denoiser), Student("broken", 2, Silent())
     rows = few_steps_takes.table(stage, [twin, broken], Asked((4, 2), ("clean", "guided"), many=6))
     found = {(row.task, row.steps, row.system, row.metric): row for row in rows}
-    assert len(found) == len(rows) == 2 * 2 * ((1 + 2 + 2) + (2 + 2))  # values, and shares of those but for many steps
-    for regime in ("clean", "guided"):
-        same = found[regime, 2, "after, twin", "MR"]
-        assert (same.difference, same.interval) == (0.0, (0.0, 0.0))
-        assert same.value == found[regime, 2, "before", "MR"].value
-        assert found[regime, 2, "after, broken", "MR"].difference != 0.0
+    assert len(found) == len(rows) == 2 * 2 * (1 + 2 * 2 + 2 * 3)  # values, their ratios, and the students' changes
+    for regime in ("clean, start 1", "guided, start 1"):
+        same = found[regime, 2, "after, twin", "MR_change"]
+        assert (same.value, same.interval) == (0.0, (0.0, 0.0))
+        assert found[regime, 2, "after, twin", "MR"].value == found[regime, 2, "before", "MR"].value
+        assert found[regime, 2, "after, broken", "MR_change"].value != 0.0
         few, many = (found[regime, steps, system, "MR"].value for steps, system in ((4, "before"), (6, "before, many steps")))
-        assert found[regime, 4, "before", "MR_share"].value == pytest.approx(few / many - 1)
-    assert {row.embedder for row in rows if row.metric == "KLD"} == {"ears of a test"}
+        ratio = found[regime, 4, "before", "MR_ratio"]
+        assert few is not None
+        assert ratio.value == pytest.approx(few / many)
+        assert ratio.interval[0] <= ratio.value <= ratio.interval[1]
+    assert {row.embedder for row in rows if row.metric.startswith("KLD")} == {"ears of a test"}
     assert all(row.n == 3 for row in rows)
+
+
+def test_takes_from_another_start_are_rows_of_their_own(stage: few_steps_takes.Stage) -> None:
+    tasks = []
+    for start in (None, 0.25, 1.0):
+        tasks += [few_steps_takes.table(replace(stage, start=start), [], Asked((1,), ("clean",), many=1))[0].task]
+    assert tasks == ["clean", "clean, start 0.25", "clean, start 1"]
+
+
+def test_a_ratio_draws_a_clip_in_both_means() -> None:
+    rng = np.random.default_rng(0)
+    others = rng.uniform(1, 2, 40)
+    low, high = ratio_interval(1.1 * others, others)
+    assert (low, high) == (pytest.approx(1.1), pytest.approx(1.1))
+    low, high = ratio_interval(others + rng.normal(0, 0.2, 40), others)
+    assert low < 1 < high
+    assert interval(others) == pytest.approx(ratio_interval(others, np.ones(40)))
 
 
 class Silent:
@@ -109,14 +132,33 @@ def test_the_heat_of_the_teacher_is_not_the_students(stage: few_steps_takes.Stag
     assert not np.array_equal(few_steps_takes.takes(hot, None, "clean", 2), cold)
 
 
+def told() -> list[Row]:
+    rows = [Row("clean", "before", "ddim", 4, metric, 1.5, None, 8) for metric in ("frechet", "MR")]
+    rows.append(replace(rows[0], system="after, progressive"))
+    rows.append(replace(rows[2], metric="frechet_change", value=-0.5, interval=(-0.75, -0.25)))
+    for steps, between in ((4, (0.95, 1.06)), (2, (1.12, 1.3)), (1, (0.85, 1.0))):
+        rows.append(replace(rows[1], steps=steps, metric="MR_ratio", value=1.01, interval=between))
+    return rows
+
+
 def test_rows_are_printed_as_json_and_as_lines() -> None:
-    rows = [few_steps.Row("clean", few_steps.BEFORE, "ddim", 4, metric, 1.5, 8) for metric in ("frechet", "std")]
-    rows.append(replace(rows[0], system="after, progressive", difference=-0.5, interval=(-0.75, -0.25)))
-    assert json.loads(few_steps.shown(rows, as_json=True))["rows"][1]["metric"] == "std"
-    lines = [line.split() for line in few_steps.shown(rows, as_json=False).splitlines()]
+    assert json.loads(few_steps_table.shown(told(), as_json=True))["rows"][1]["metric"] == "MR"
+    lines = [line.split() for line in few_steps_table.shown(told(), as_json=False).splitlines()]
     assert lines[1] == ["clean", "4", "before", "1.500", "1.500"]
     assert lines[2] == ["clean", "4", "after,", "progressive", "1.500", "-"]
-    assert lines[3][-3:] == ["-0.500", "[-0.750,", "-0.250]"]
+    assert lines[5][-3:] == ["-0.500", "[-0.750,", "-0.250]"]
+    assert [" ".join(line[-2:]) for line in lines[6:]] == ["within 10%", "10% worse", "1.000], open"]
+
+
+def test_stored_rows_become_a_part_of_a_document(tmp_path: Path) -> None:
+    stored, document = tmp_path / "few_steps.json", tmp_path / "R.md"
+    stored.write_text(few_steps_table.shown(told(), as_json=True), encoding="utf-8")
+    rows, form = read_rows(stored)
+    into(rows, document, "few_steps", form)
+    head, _, first, *rest = document.read_text(encoding="utf-8").split("\n")[3:-2]
+    assert head.startswith("| regime | steps | system | MR | MR over that of many steps, 95 % | frechet | clips |")
+    assert first == "| clean | 4 | before | 1.50 | 1.01 [0.95, 1.06], within 10% | 1.50 | 8 |"
+    assert [line.split(" | ")[1] for line in rest] == ["4", "2", "1"]
 
 
 @pytest.mark.parametrize(

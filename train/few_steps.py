@@ -6,10 +6,9 @@ In latents of held-out windows, which costs seconds; `few_steps_takes` adds what
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -24,16 +23,17 @@ from segue.engine.paper import XI, levels, xi_at
 from segue.engine.protocols import Denoiser
 from segue.engine.samplers.ddim import ddim
 from segue.train.bootstrap import interval
+from segue.train.few_steps_table import AFTER, BEFORE, CHANGE, MANY, shown, tell
 from segue.train.latents import Latents
 from segue.train.listen import CONTEXT, problem_of
 from segue.train.metrics.frechet import difference, frechet
+from segue.train.rows import Row
 
 Values: TypeAlias = NDArray[np.floating[Any]]
 
 SEED = 977
 WINDOWS = 16
 REFERENCE_STEPS = 50  # Table 1
-BEFORE, AFTER, MANY = "before", "after", "before, many steps"
 
 
 @dataclass(frozen=True)
@@ -64,33 +64,20 @@ class Asked:
     heat: float = 0.0
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure. task: the regime. frechet: distance of latent frames and their steps to real ones; l1: mean difference from the
-    truth; to_many: from the same noise's take of many steps of the model before; std: spread over the truth's.
-    difference: from the model before at as many steps, on the same windows or clips, with its 95 % interval; a `_share` is the
-    difference from many steps of the model before, over their mean."""
+def rows_of(
+    how: tuple[str, str, int], metric: str, values: Values, plain: Values | None, embedder: str | None = None
+) -> list[Row]:
+    """The mean of `[n]` values with their spread, and, as CHANGE, of their differences from the model before with its interval.
 
-    task: str
-    system: str
-    sampler: str
-    steps: int
-    metric: str
-    value: float
-    n: int
-    spread: float | None = None
-    embedder: str | None = None
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
-
-
-def row_of(how: tuple[str, str, int], metric: str, values: Values, plain: Values | None, embedder: str | None = None) -> Row:
-    """The mean of `[n]` values, and of their differences from the model before. how: regime, system, steps."""
+    how: regime, system, steps.
+    """
     regime, system, steps = how
-    apart = None if plain is None else values - plain
-    mean, low_high = (None, None) if apart is None else (float(apart.mean()), interval(apart))
-    value, spread = float(values.mean()), float(values.std())
-    return Row(regime, system, "ddim", steps, metric, value, len(values), spread, embedder, mean, low_high)
+    row = Row(regime, system, "ddim", steps, metric, float(values.mean()), float(values.std()), len(values), embedder)
+    if plain is None:
+        return [row]
+    apart = values - plain
+    change = replace(row, metric=metric + CHANGE, value=float(apart.mean()), spread=None, interval=interval(apart))
+    return [row, change]
 
 
 def frames_of(x: Tensor) -> Values:
@@ -136,39 +123,22 @@ def table(before: Denoiser, students: Sequence[Student], latents: Latents, asked
     return rows
 
 
-def tell(rows: Sequence[Row], regime: str) -> None:
-    """What is known of a regime, on standard error: a long run that is stopped has not been for nothing."""
-    print(shown([row for row in rows if row.task == regime], as_json=False), file=sys.stderr, flush=True)
-
-
 def _rows(how: tuple[str, str, int], made: Tensor, real: Tensor, many: Tensor, plain: Tensor | None = None) -> list[Row]:
+    """frechet: distance of latent frames and their steps to real ones; l1: mean difference from the truth; std: spread over its.
+
+    to_many: mean difference from the take of many steps of the model before, from the same noise.
+    """
     regime, system, steps = how
-    rows = [Row(regime, system, "ddim", steps, "frechet", apart(real, made), len(real))]
+    first = Row(regime, system, "ddim", steps, "frechet", apart(real, made), None, len(real))
+    rows = [first]
     if plain is not None:
         less, *low_high = difference(frames_of(real), frames_of(plain), frames_of(made))
-        rows = [Row(**asdict(rows[0]) | {"difference": less, "interval": tuple(low_high)})]
+        rows.append(replace(first, metric=first.metric + CHANGE, value=less, interval=(low_high[0], low_high[1])))
     for metric, target in (("to_many", many), ("l1", real)):
         found, known = (None if x is None else (x - target).abs().mean((1, 2)).numpy() for x in (made, plain))
         assert found is not None  # made is there
-        rows.append(row_of(how, metric, found, known))
-    return [*rows, Row(regime, system, "ddim", steps, "std", float(made.std() / real.std()), len(real))]
-
-
-def shown(rows: Sequence[Row], as_json: bool) -> str:
-    """The rows as JSON, or as a table with one line for each regime, number of steps and system, and one for each difference."""
-    if as_json:
-        return json.dumps({"rows": [asdict(row) for row in rows]})
-    metrics = list(dict.fromkeys(row.metric for row in rows))
-    lines = [f"{'regime':8} {'steps':>5}  {'system':20} " + " ".join(f"{m:>9}" for m in metrics)]
-    for key in dict.fromkeys((row.task, row.steps, row.system) for row in rows):
-        found = {row.metric: f"{row.value:9.3f}" for row in rows if (row.task, row.steps, row.system) == key}
-        lines.append(f"{key[0]:8} {key[1]:5d}  {key[2]:20} " + " ".join(found.get(m, f"{'-':>9}") for m in metrics))
-    for row in rows:
-        if row.difference is not None and row.interval is not None:
-            other = MANY if row.metric.endswith("_share") else BEFORE
-            words = f"{row.task:8} {row.steps:5d}  {row.system} - {other}, {row.metric}"
-            lines.append(f"{words}: {row.difference:+.3f} [{row.interval[0]:+.3f}, {row.interval[1]:+.3f}]")
-    return "\n".join(lines)
+        rows += rows_of(how, metric, found, known)
+    return [*rows, replace(first, metric="std", value=float(made.std() / real.std()))]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,7 +154,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--many", type=int, default=REFERENCE_STEPS, help="steps that the few are compared with")
     parser.add_argument("--heat", type=float, default=None, help="widen the start of the model before; its own without it")
     parser.add_argument("--clips", type=int, default=0, help="takes of the engine that MR and KLD are over; 0 leaves audio out")
-    parser.add_argument("--start", type=float, default=1.0, help="level at which those start: 1 is noise, below it a collage")
+    parser.add_argument(
+        "--start",
+        type=float,
+        default=None,
+        help="level at which those start: 1 is noise, below it a collage; the engine's without it",
+    )
     parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ and models/ (default: SEGUE_DATA)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from segue.engine.measure import mel_distance
 from segue.engine.models.spec import Model
 from segue.engine.request import Request
 from segue.train.baselines import Audio
-from segue.train.bootstrap import interval
+from segue.train.bootstrap import ratio_interval
 from segue.train.excerpts import Clip, draw_clips, geometry
-from segue.train.few_steps import BEFORE, MANY, Asked, Row, Student, Values, row_of, tell
+from segue.train.few_steps import Asked, Student, Values, rows_of
+from segue.train.few_steps_table import BEFORE, MANY, RATIO, tell
 from segue.train.metrics.divergence import kld
 from segue.train.metrics.ears import Embedder, hear
+from segue.train.rows import Row
 from segue.train.yamnet import data_folder, load_yamnet
 
 SEED = 1000  # of the first clip, as `segue evaluate` plays it
@@ -32,10 +35,10 @@ class Stage:
     clips: Sequence[Clip]
     ears: Embedder
     p: Values
-    start: float
+    start: float | None
 
 
-def stage(name: str, heat: float, data: Path | None, clips: int, start: float) -> Stage:
+def stage(name: str, heat: float, data: Path | None, clips: int, start: float | None) -> Stage:
     """A model that has a codec, clips of eval/ and YAMNet. Raises FileNotFoundError or ValueError with a sentence."""
     if Path(name).suffix == ".pt":
         raise ValueError(f"compare: got the checkpoint {name}, takes need a codec too; `segue train pack` it, and name the model")
@@ -71,35 +74,37 @@ def scores(stage: Stage, made: Sequence[Audio]) -> dict[str, Values]:
 
 
 def table(stage: Stage, students: Sequence[Student], asked: Asked) -> list[Row]:
-    """Rows of the model and of its students, each at its own number of steps, with the same seeds."""
+    """Rows of the model and of its students, each at its own number of steps, with the same seeds.
+
+    The task is the regime, and the start where it is not the engine's.
+    """
     rows: list[Row] = []
     for regime in asked.regimes if stage.model.denoiser.per_frame_t else ("guided",):
+        task = regime if stage.start is None else f"{regime}, start {stage.start:g}"
         many = scores(stage, takes(stage, None, regime, asked.many))
-        rows += _rows(stage, (regime, MANY, asked.many), many, None)
+        rows += _rows(stage, (task, MANY, asked.many), many)
         for steps in asked.steps:
             plain = scores(stage, takes(stage, None, regime, steps))
-            rows += _rows(stage, (regime, BEFORE, steps), plain, None) + _shares((regime, BEFORE, steps), plain, many)
+            rows += _rows(stage, (task, BEFORE, steps), plain, many)
             for student in students:
                 if student.steps == steps:
                     found = scores(stage, takes(stage, student, regime, steps))
-                    rows += _rows(stage, (regime, student.system, steps), found, plain)
-                    rows += _shares((regime, student.system, steps), found, many)
-            tell(rows, regime)
+                    rows += _rows(stage, (task, student.system, steps), found, many, plain)
+        tell(rows, task)
     return rows
 
 
-def _rows(stage: Stage, how: tuple[str, str, int], found: dict[str, Values], plain: dict[str, Values] | None) -> list[Row]:
-    return [
-        row_of(how, metric, values, None if plain is None else plain[metric], stage.ears.name if metric == "KLD" else None)
-        for metric, values in found.items()
-    ]
+Scores: TypeAlias = dict[str, Values]
 
 
-def _shares(how: tuple[str, str, int], found: dict[str, Values], many: dict[str, Values]) -> list[Row]:
-    """By what share of its value at many steps of the model before a measure is off, paired by clip."""
-    rows = []
+def _rows(
+    stage: Stage, how: tuple[str, str, int], found: Scores, many: Scores | None = None, plain: Scores | None = None
+) -> list[Row]:
+    rows: list[Row] = []
     for metric, values in found.items():
-        share = (values - many[metric]) / many[metric].mean()
-        row = row_of(how, f"{metric}_share", share, None)
-        rows.append(replace(row, difference=row.value, interval=interval(share)))
+        ears = stage.ears.name if metric == "KLD" else None
+        rows += rows_of(how, metric, values, None if plain is None else plain[metric], ears)
+        if many is not None:
+            of, between = float(values.mean() / many[metric].mean()), ratio_interval(values, many[metric])
+            rows.append(replace(rows[-1], metric=metric + RATIO, value=of, spread=None, interval=between))
     return rows

@@ -237,11 +237,12 @@ def figure_1(rows: Sequence[Row], file: Path) -> bool:
 
 def shown_as(name: str) -> Shown:
     """How the rows of that name are written and drawn, and what their picture shows."""
-    from segue.train import counts, progress, references
+    from segue.train import counts, few_steps_table, progress, references
 
     known: dict[str, Shown] = {
         "table": (tables, figure_1, "distance from the first track over a transition"),
         "counts": (counts.table, counts.figure, "FAD over the number of takes"),
+        "few_steps": (few_steps_table.table, lambda rows, file: False, ""),
         "references": (references.table, lambda rows, file: False, ""),
         "progress": (progress.table, progress.figure, "FAD over training steps"),
     }
