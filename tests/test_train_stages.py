@@ -232,7 +232,7 @@ def test_fine_tuning_moves_the_decoder_alone_and_resumes_exactly(prepared: Path,
     small = codec_recipe.Recipe(batch=1, frames=16, steps=1, codec=CODEC, settle_clips=2)
     start = codec_stage.train_codec(small, [prepared], Plan(tmp_path / "first"))
     recipe = replace(small, stage="decoder", noise=True, steps=4)
-    ours = finetune.Recipe(width=4, alone=1)
+    ours = finetune.Recipe(width=4, alone=1, scales=2)
 
     def path(name: str) -> Path:
         return tmp_path / name
@@ -248,6 +248,14 @@ def test_fine_tuning_moves_the_decoder_alone_and_resumes_exactly(prepared: Path,
     assert not torch.equal(before["ema"]["decoder.gains.weight"], a["ema"]["decoder.gains.weight"])
     with pytest.raises(ValueError, match="got no codec; name the checkpoint"):
         finetune.finetune_codec(recipe, ours, [prepared], None, Plan(path("x")))
+
+
+@pytest.mark.parametrize("scales", [0, 6])
+def test_a_number_of_windows_that_is_not_there_is_refused(tmp_path: Path, scales: int) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text(f"noise: true\nscales: {scales}\n")
+    with pytest.raises(ValueError, match=f"got {scales}; one of 1 to 5"):
+        finetune.read_recipe(path)
 
 
 def test_the_discriminator_learns_to_tell_noise_from_a_tone() -> None:

@@ -5,6 +5,8 @@ Hinge loss and matched features after Defossez et al. 2022, "High Fidelity Neura
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -48,9 +50,9 @@ class Discriminator(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(Scale(window, width) for window in WINDOWS)
 
-    def forward(self, audio: Tensor) -> Verdicts:
-        """`[B, 2, N]` to what each scale found."""
-        return [scale(audio) for scale in self.scales]
+    def forward(self, audio: Tensor, scales: Sequence[int] | None = None) -> Verdicts:
+        """`[B, 2, N]` to what each scale found, or those of `scales`, numbers of WINDOWS."""
+        return [self.scales[i](audio) for i in (range(len(self.scales)) if scales is None else scales)]
 
 
 def judging_loss(real: Verdicts, made: Verdicts) -> Tensor:
