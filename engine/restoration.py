@@ -81,9 +81,9 @@ class Restorer:
             audio = window.audio
             # the window before is decoded well up to `reach` before its end, this one from `reach` on
             if before is not None:
-                f_out, f_in = _linear(fade)
+                new = audio[:, reach : reach + fade]
                 old = before.audio[:, self.step + reach : self.step + reach + fade]
-                audio[:, reach : reach + fade] = f_out * old + f_in * audio[:, reach : reach + fade]
+                new += _leaving(fade) * (old - new)  # and no rounding where both are what the recording kept
             begin = reach if number else 0
             end = length - first if number == count - 1 else self.step + reach
             yield audio[:, begin:end]
@@ -138,10 +138,11 @@ class Restorer:
 LOOK = 3  # frames beside a gap that are made anew; what a codec's encoder sees farther away matters little
 
 
-def _linear(n: int) -> tuple[Audio, Audio]:
-    """Both sides of a crossfade of nearly equal signals: their weights sum to 1."""
-    f_out, f_in = constant_power(n)
-    return f_out**2, f_in**2
+def _leaving(n: int) -> Audio:
+    """Weight of the old in a crossfade of nearly equal signals; that of the new is what it lacks to 1."""
+    f_out, _ = constant_power(n)
+    leaving: Audio = f_out**2
+    return leaving
 
 
 def _shifted(damage: Damage, first: int) -> Damage:

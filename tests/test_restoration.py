@@ -61,6 +61,26 @@ def test_any_length_comes_back_whole_and_measured(toy: Model, kind: str, seconds
     assert kind == "gaps" or not np.array_equal(np.concatenate(other, axis=1), made)
 
 
+def test_what_was_kept_stays_bit_by_bit(toy: Model) -> None:
+    """Over several windows and their crossfades: samples that did not clip, samples away from gaps, the band below the slope."""
+    truth = tones(1.7, TOY)
+    n = truth.shape[1]
+    gaps = Gaps(((2000, 2400), (9000, 9100)), TOY)
+    kept = {Clip(0.1): np.abs(truth) < 0.1 * damages.UNCLIPPED, gaps: np.stack([away(gaps, n)] * 2)}
+    for A, where in kept.items():
+        y = A(torch.from_numpy(truth)).numpy()
+        made = np.concatenate(list(Restorer(toy).pieces(reader(y), n, Repair(A, steps=1))), axis=1)
+        assert 0.2 < where.mean() < 1
+        assert np.array_equal(made[where], y[where])
+        assert not np.array_equal(made, y)
+    y = LowPass(1000.0, TOY)(torch.from_numpy(truth)).numpy()
+    made = np.concatenate(list(Restorer(toy).pieces(reader(y), n, Repair(LowPass(1000.0, TOY), steps=1))), axis=1)
+    added, there = (np.abs(np.fft.rfft(part * np.hanning(n))) for part in (made - y, y))
+    below = round(1000 * (1 - 2 * damages.SLOPE) * n / TOY)
+    assert np.square(added[:, :below]).sum() < 1e-8 * np.square(there[:, :below]).sum()
+    assert np.square(added[:, below:]).sum() > 1e-4 * np.square(there).sum()
+
+
 def test_windows_join_without_a_step(toy: Model) -> None:
     """Where nothing is lost but what the low-pass took, the seams are no rougher than the rest."""
     y = LowPass(1000.0, TOY)(torch.from_numpy(tones(4.0, TOY))).numpy()
