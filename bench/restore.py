@@ -1,7 +1,9 @@
 """Whether restoration restores: real clips damaged on purpose, restored, and compared with the truth where they were damaged.
 
 Two figures for the part that was lost, each beside doing nothing: its signal-to-noise ratio in dB (0 for silence), and the
-log-spectral distance in dB, which asks for the right spectrum but not for the right phases.
+log-spectral distance in dB, which asks for the right spectrum but not for the right phases. Besides: the signal-to-noise ratio of
+the whole clip, and the largest change of what was kept. Of a lost band, noise that has the truth's own levels in 9 bins and 30 ms
+is judged too: whoever knows no phases cannot do better than that, and pays for it in signal-to-noise ratio.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from segue.engine.checkpoint import load
 from segue.engine.compose import gain_to
-from segue.engine.damage import KINDS, Clip, Damage, Gaps, LowPass
+from segue.engine.damage import GAP_FADE, KINDS, RING_S, SLOPE, UNCLIPPED, Clip, Damage, Gaps, LowPass
 from segue.engine.models.spec import Model
 from segue.engine.restoration import Repair, Restorer
 from segue.engine.seam import carried_on
@@ -38,6 +42,7 @@ CLIP_SHARE = 0.25  # of the peak
 GAP_S, GAP_EVERY_S = 0.2, 1.5
 FLOOR_DB = -80.0  # under a clip's loudest bin, where a spectrum counts as empty
 WINDOW = 1024
+NEIGHBOURS = (9, 5)  # bins and frames of a quarter of WINDOW, over which a level is a mean
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,38 @@ def snr(truth: Audio, made: Audio, damage: Damage, where: NDArray[np.bool_], abo
     return float(10 * np.log10(np.square(truth)[:, where].sum(dtype=np.float64) / max(noise, 1e-20)))
 
 
+def kept_change(y: Audio, made: Audio, damage: Damage) -> float:
+    """The largest change of a sample that was kept; of a low-pass, of the band below its slope, but for the filter's ringing."""
+    if isinstance(damage, LowPass):
+        below, edge = LowPass((1 - 2 * SLOPE) * damage.cutoff, damage.rate), round(RING_S * damage.rate)
+        return float(below(torch.from_numpy(made - y))[:, edge:-edge].abs().max())
+    if isinstance(damage, Gaps):
+        beside = np.convolve(~damage.kept(y.shape[1]), np.ones(2 * GAP_FADE + 1), "same")
+        kept = np.broadcast_to(beside < 0.5, y.shape)
+    else:
+        assert isinstance(damage, Clip)
+        kept = np.abs(y) < UNCLIPPED * damage.level
+    return float(np.abs(made - y)[kept].max(initial=0.0))
+
+
+def of_true_level(truth: Audio, y: Audio, damage: LowPass, seed: int) -> Audio:
+    """The bound for a lost band: y and noise as loud as the truth above the cut-off, in every NEIGHBOURS bins and frames."""
+    window = torch.hann_window(WINDOW)
+
+    def spectrum(x: Tensor) -> Tensor:
+        return torch.stft(x, WINDOW, WINDOW // 4, window=window, return_complex=True)
+
+    def level(x: Tensor) -> Tensor:
+        margins = (NEIGHBOURS[0] // 2, NEIGHBOURS[1] // 2)
+        return functional.avg_pool2d(x.abs().square()[:, None], NEIGHBOURS, 1, margins, count_include_pad=False)[:, 0].sqrt()
+
+    above = spectrum(torch.from_numpy(truth) - damage(torch.from_numpy(truth)))
+    hiss = spectrum(torch.randn(truth.shape, generator=torch.Generator().manual_seed(seed)))
+    noise = torch.istft(hiss / level(hiss).mean() * level(above), WINDOW, WINDOW // 4, window=window, length=truth.shape[1])
+    made: Audio = y + (noise - damage(noise)).numpy()
+    return made
+
+
 def spectral_distance(truth: Audio, made: Audio, where: NDArray[np.bool_], rate: int, above: bool) -> float:
     """Mean over frames of the root mean square difference of two log spectra, dB, over what was lost."""
     spectra = [np.abs(np.fft.rfft(_frames(part) * np.hanning(WINDOW), axis=-1)) for part in (truth, made)]
@@ -136,12 +173,16 @@ def played(model: Model, kind: str, clips: Sequence[Audio], repair: Repair) -> I
         seconds = time.perf_counter() - began
         if isinstance(damage, Gaps):
             made["linear prediction"] = carried(y, damage)
-        if not isinstance(damage, LowPass):
+        if isinstance(damage, LowPass):
+            made["noise of the true level"] = of_true_level(truth, y, damage, number)
+        else:
             made["without the model"] = damage.mend(y, y)
         samples, frames, above = lost(kind, damage, truth, model.rate)
         for system, audio in made.items():
             found.setdefault((system, "snr_lost_db"), []).append(snr(truth, audio, damage, samples, above))
             found.setdefault((system, "lsd_lost_db"), []).append(spectral_distance(truth, audio, frames, model.rate, above))
+            found.setdefault((system, "snr_db"), []).append(snr(truth, audio, damage, np.ones_like(samples), above=False))
+            found.setdefault((system, "kept_change"), []).append(kept_change(y, audio, damage))
         found.setdefault(("restored", "rtf"), []).append(seconds * model.rate / truth.shape[1])
         print(f"bench restore: {kind}, clip {number + 1} of {len(clips)}", file=sys.stderr, flush=True)
     for (system, metric), values in found.items():

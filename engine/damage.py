@@ -17,15 +17,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segue.engine.interpolation import BAND_HZ, interpolated
+from segue.engine.treble import gains
 
 Audio = NDArray[np.float32]
 
 KINDS = ("lowpass", "declip", "gaps")
 SLOPE = 0.06  # of the cut-off: half the width of the low-pass's slope, a quarter of a cosine on either side
-BESIDE = 0.25  # of the cut-off: from there up the measured band says when its treble sounds
-QUICK, SLOW_S = 5, 1.0  # frames and seconds: a moment, and what it is compared with
-SWELL = 4.0  # by which a moment is made louder or softer at most
-SURE = 0.7  # gain of a treble of the right kind whose phases are not known: the error of all of it is larger than of none
 RING_S = 0.05  # beyond either end, reflected, for the filter's ringing
 UNCLIPPED = 0.999  # of the level, under which a sample counts as whole
 GAP_FADE = 64  # samples on either side of a gap over which the new joins the old
@@ -68,18 +65,13 @@ class LowPass:
         return 0.5 + 0.5 * torch.cos(((place - 1 + SLOPE) / (2 * SLOPE)).clamp(0, 1) * torch.pi)
 
     def mend(self, y: Audio, x: Audio) -> Audio:
-        """The band of y, and of x what lies above it, as loud from moment to moment as what y has next to it.
+        """The band of y, and of x what lies above it, as loud as the band of y next to it says (engine/treble.py).
 
-        A^+ is A here, but for the slope. What is measured says when the treble was there, not how much: the mean is x's, but
-        for SURE.
+        A^+ is A here, but for the slope.
         """
-        spectra = [_spectrum(torch.from_numpy(part)) for part in (y, x)]
-        place = torch.linspace(0, self.rate / 2, spectra[0].shape[-2]) / self.cutoff
-        near = (place > BESIDE) & (place < 1 - SLOPE)
-        if near.any():
-            measured, generated = (_swell(spectrum[:, near], round(SLOW_S * self.rate / HOP)) for spectrum in spectra)
-            gain = SURE * (measured / generated).sqrt().clamp(1 / SWELL, SWELL)
-            x = _signal(spectra[1] * gain[:, None], y.shape[-1]).numpy()
+        measured, generated = (_spectrum(torch.from_numpy(part)) for part in (y, x))
+        place = torch.linspace(0, self.rate / 2, measured.shape[-2]) / self.cutoff
+        x = _signal(generated * gains(measured, generated, place), y.shape[-1]).numpy()
         above: Audio = x - self(torch.from_numpy(x)).numpy()
         return y + above
 
@@ -169,17 +161,6 @@ def _completed(base: Audio, x: Audio, rate: int) -> Audio:
     lacks = (wanted.square() - predicted.abs().square()).clamp_min(0).sqrt()
     completed: Audio = _signal(predicted + torch.polar(lacks, generated.angle()), base.shape[-1]).numpy()
     return completed
-
-
-def _swell(spectrum: Tensor, slow: int) -> Tensor:
-    """`[channels, bins, frames]` to `[channels, frames]`: power of the moment over that of `slow` frames around it."""
-    power = spectrum.abs().square().mean(dim=1, keepdim=True) + 1e-8
-
-    def mean(frames: int) -> Tensor:
-        frames = (min(frames, power.shape[-1]) - 1) // 2 * 2 + 1
-        return F.avg_pool1d(power, frames, 1, frames // 2, count_include_pad=False)
-
-    return (mean(QUICK) / mean(slow))[:, 0]
 
 
 def heard(audio: Tensor) -> Tensor:

@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from segue.engine.measure import loudness
 from segue.server.audio.files import FileError, FileReader
 from segue.server.jobs import Audio
+from segue.server.survey import DROP_DB, SHORTEST_GAP_S, Survey
 
 if TYPE_CHECKING:
     from segue.engine.restoration import Repair
 
 KINDS = ("lowpass", "declip", "gaps")
 CHUNK = 1 << 18  # samples looked at at once
-SHORTEST_GAP_S = 0.005  # of digital silence on both sides, inside the recording
 # Where each kind starts (T) and how hard it is held to what is left, by measurement (docs/LOG.md)
 START = {"lowpass": 1.0, "declip": 0.3, "gaps": 1.0}
 PULL = {"lowpass": 0.0, "declip": 0.0, "gaps": 0.0}
@@ -40,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN", help="the recording: any audio file")
     parser.add_argument("output", metavar="OUT", help="WAV or FLAC file to write, at the model's rate")
     parser.add_argument("--kind", required=True, choices=KINDS, help="what it lost: its treble, its peaks, or whole moments")
-    parser.add_argument("--cutoff", type=float, default=0.0, metavar="HZ", help="lowpass: above it nothing is left")
+    parser.add_argument(
+        "--cutoff", type=float, default=0.0, metavar="HZ", help="lowpass: above it nothing is left; found without it"
+    )
     parser.add_argument("--level", type=float, default=0.0, help="declip: where it clips, 0 to 1; its own peak without it")
     parser.add_argument("--model", default="live")
     parser.add_argument("--backend", default="eager")
@@ -49,43 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--T", type=float, default=None, help="level to start from: 1 is from noise, small keeps what is left")
     parser.add_argument("--weight", type=float, default=None, help="pull of what is left; 0 is unguided")
-
-
-class Survey:
-    """What one pass over a recording finds: its power, its peak, and where it is digital silence."""
-
-    def __init__(self, rate: int) -> None:
-        """rate: of the recording as it is read, in Hz."""
-        self.peak, self.at, self._power, self._rate = 0.0, 0, 0.0, rate
-        self._least = max(1, round(SHORTEST_GAP_S * rate))
-        self._gaps: list[tuple[int, int]] = []
-        self._silent_from: int | None = 0
-
-    def hear(self, audio: Audio) -> None:
-        """The next samples."""
-        self.peak = max(self.peak, float(np.abs(audio).max(initial=0.0)))
-        silent = (audio == 0).all(axis=0)
-        edges = np.flatnonzero(np.diff(silent.astype(np.int8), prepend=np.int8(self._silent_from is not None)))
-        for edge in edges:
-            place = self.at + int(edge)
-            if self._silent_from is None:
-                self._silent_from = place
-                continue
-            if self._silent_from > 0 and place - self._silent_from >= self._least:
-                self._gaps.append((self._silent_from, place))
-            self._silent_from = None
-        self.at += audio.shape[1]
-        self._power += audio.shape[1] * 10 ** (loudness(audio, self._rate) / 10)
-
-    @property
-    def lufs(self) -> float:
-        """Loudness of everything heard so far."""
-        return float(10 * np.log10(max(self._power / max(1, self.at), 1e-12)))
-
-    @property
-    def gaps(self) -> tuple[tuple[int, int], ...]:
-        """Silences inside the recording, not before its beginning nor after its end: (first, last + 1)."""
-        return tuple(self._gaps)
 
 
 def surveyed(reader: FileReader, rate: int) -> Survey:
@@ -99,6 +63,20 @@ def surveyed(reader: FileReader, rate: int) -> Survey:
     return found
 
 
+def cutoff_of(asked: float, found: Survey, rate: int) -> float:
+    """The cut-off in Hz, as it is asked for or as it was found. Raises RestoreError."""
+    if asked:
+        if not 100 <= asked < rate / 2:
+            raise RestoreError(f"--cutoff: got {asked:g} Hz; from 100 to {rate / 2:g}, above it nothing is left in the file")
+        return asked
+    cutoff = found.cutoff()
+    if cutoff is None:
+        raise RestoreError(
+            f"--kind lowpass: found no frequency where the spectrum falls by {DROP_DB:g} dB for good; give it as --cutoff HZ"
+        )
+    return cutoff
+
+
 def repair_of(args: argparse.Namespace, found: Survey, gain: float, rate: int) -> Repair:
     """How the recording is restored. Raises RestoreError for what does not fit together."""
     from segue.engine.damage import Clip, Damage, Gaps, LowPass
@@ -107,11 +85,7 @@ def repair_of(args: argparse.Namespace, found: Survey, gain: float, rate: int) -
 
     damage: Damage
     if args.kind == "lowpass":
-        if not 100 <= args.cutoff < rate / 2:
-            raise RestoreError(
-                f"--cutoff: got {args.cutoff:g} Hz; from 100 to {rate / 2:g}, above it nothing is left in the file"
-            )
-        damage = LowPass(args.cutoff, rate)
+        damage = LowPass(cutoff_of(args.cutoff, found, rate), rate)
     elif args.kind == "declip":
         level = args.level or found.peak
         if not 0 < level <= found.peak:
@@ -143,6 +117,7 @@ def progress(number: int, count: int, began: float) -> str:
 def restored(args: argparse.Namespace, reader: FileReader, model: Any) -> dict[str, Any]:
     """Restores the file; returns the figures. Raises RestoreError."""
     from segue.engine.compose import GAIN_DB
+    from segue.engine.damage import LowPass
     from segue.engine.restoration import Restorer
 
     rate, reference = model.rate, model.spec.reference_lufs
@@ -169,6 +144,7 @@ def restored(args: argparse.Namespace, reader: FileReader, model: Any) -> dict[s
         "sample_rate": rate,
         "frames": frames,
         "windows": count,
+        "cutoff": repair.damage.cutoff if isinstance(repair.damage, LowPass) else None,
         "gaps": len(found.gaps) if args.kind == "gaps" else None,
         "steps": repair.steps,
         "T": repair.T,
