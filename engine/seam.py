@@ -14,6 +14,7 @@ from segue.engine.shapes import constant_power
 
 ORDER = 256  # coefficients: 6 ms at 44.1 kHz
 HISTORY = 4096  # samples that they are estimated from
+RISE = 7 / 8  # of them, over which they come to count; the rest falls, so that what sounded last is known too
 FADE_S = 0.020
 
 
@@ -27,13 +28,21 @@ def _predicted(past: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     peak = np.abs(past).max(initial=0.0)
     if order < 1 or peak < 1e-7:
         return np.zeros(n)
-    windowed = past / peak * np.hanning(len(past) + 2)[1:-1]
+    windowed = past / peak * _window(len(past))
     r = signal.correlate(windowed, windowed, mode="full", method="fft")[len(past) - 1 : len(past) + order]
     r[0] *= 1 + 1e-9  # a pure tone would leave the equations singular
     a = np.concatenate([[1.0], -linalg.solve_toeplitz(r[:-1], r[1:])])
     state = -signal.correlate(a[1:], past[: -order - 1 : -1], mode="full", method="direct")[order - 1 :]  # as lfiltic has it
     out: NDArray[np.float64] = signal.lfilter([1.0], a, np.zeros(n), zi=state)[0]
     return np.clip(out, -peak, peak)
+
+
+def _window(n: int) -> NDArray[np.float64]:
+    """`[n]`: a slow rise and a short fall. A symmetric one hardly sees what began last, and a hit just begun is its own surprise:
+    what is expected after it would then leap to several times its size."""
+    rise = round(RISE * n)
+    up, down = ((np.arange(size) + 0.5) / size for size in (rise, n - rise))
+    return np.sin(np.pi / 2 * np.concatenate([up, 1 - down]))
 
 
 def spliced(old: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal
 
 from segue.engine.level import BOUND_DB, Level, level_step_db
 from segue.engine.measure import step_over_material
@@ -33,6 +34,18 @@ def test_noise_and_silence_do_not_go_on_for_ever() -> None:
     assert np.abs(carried_on(white(0.5), 4000)[:, -100:]).max() < 0.02
     assert not carried_on(np.zeros((2, 5000), np.float32), 100).any()
     assert not carried_on(white(0.5)[:, :3], 100).any()
+
+
+@pytest.mark.parametrize("begun_s", [0.009, 0.015])
+def test_a_note_that_has_just_begun_goes_on_as_itself(begun_s: float) -> None:
+    """After a bright note comes a dull one: what is expected bends as that does, and does not leap as the bright one did."""
+    began = round(begun_s * RATE)
+    bright = np.tile(signal.sawtooth(2 * np.pi * 880 * np.arange(RATE // 2) / RATE), (2, 1)).astype(np.float32)
+    dull = tone(700)[:, : began + 88]
+    expected = carried_on(np.concatenate([bright, dull[:, :began]], axis=1), 88)
+    whole = np.concatenate([dull[:, :began], expected], axis=1)
+    bend, own = (np.abs(np.diff(sound, n=2)).max() for sound in (whole[:, began - 2 :], dull))
+    assert bend < 3 * own
 
 
 @given(st.integers(0, 20), st.integers(1, 3000))
