@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from segue.engine.checkpoint import load, save
 from segue.engine.engine import Engine
-from segue.engine.models.cqt import analysed, synthesised
-from segue.engine.models.cqt_unet import CqtSpec, CqtUnet, frames_of, samples_of
+from segue.engine.models.cqt import analysed, layout, synthesised
+from segue.engine.models.cqt_unet import CqtSpec, CqtUnet, frames_of, patched, samples_of, unpatched
 from segue.engine.models.cqt_waveform import FRAMES, NAME
 from segue.engine.models.families import build_codec, build_denoiser, presets
 from segue.engine.models.spec import ModelSpec
@@ -25,6 +26,9 @@ BANDS, OCTAVES = 24, 7
 RATE = 44_100
 EXACT = 1e-5  # of samples of unit variance, in single precision
 TINY = CqtSpec(256, bands=8, octaves=5, widths=(8, 8, 8, 16, 16), blocks=1, groups=4, code=16)
+
+
+PATCHED = replace(TINY, patch=(4, 3), direct=True)
 
 
 def white(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -116,8 +120,39 @@ def test_it_is_a_denoiser_that_answers_zero_before_training() -> None:
         network.v(white(1, 512, 20), torch.full((1, 20), 0.5))
 
 
-def test_its_pullback_is_the_transposed_jacobian() -> None:
-    network = woken(TINY, torch.float64)
+@pytest.mark.parametrize("samples", [12_288, 5_121, 100])
+def test_rates_can_be_multiples_of_a_number(samples: int) -> None:
+    where = layout(samples, 8, 5, multiple=3)
+    assert all(rate % 3 == 0 for rate in where.rates)
+    x = white(2, samples)
+    assert float((synthesised(analysed(x, 8, 5, 3), samples, 8, 5, 3) - x).abs().max()) < EXACT
+
+
+def test_a_patch_is_one_place_of_the_network() -> None:
+    h = torch.arange(2 * 3 * 4 * 6.0).reshape(2, 3, 4, 6)
+    places = patched(h, (2, 3))
+    assert places.shape == (2, 18, 2, 2)
+    assert places[1, :, 1, 0].tolist() == h[1, :, 2:4, :3].flatten().tolist()
+    assert torch.equal(unpatched(places, (2, 3)), h)
+    assert torch.equal(patched(h, (1, 1)), h)
+
+
+def test_a_direct_way_through_the_transform_loses_nothing() -> None:
+    network, x, t = CqtUnet(PATCHED), white(1, 512, 20), torch.tensor([0.5])
+    assert network.direct is not None
+    assert not network.v(x, t).any()
+    nn.init.ones_(network.direct.bias)
+    torch.testing.assert_close(network.v(x, t), x, rtol=0, atol=EXACT)
+
+
+def test_a_patch_that_does_not_divide_the_bands_is_refused() -> None:
+    with pytest.raises(ValueError, match="the first a divisor of bands"):
+        replace(TINY, patch=(3, 1))
+
+
+@pytest.mark.parametrize("spec", [TINY, PATCHED, replace(PATCHED, patch=(8, 2))])
+def test_its_pullback_is_the_transposed_jacobian(spec: CqtSpec) -> None:
+    network = woken(spec, torch.float64)
     x, g, d = (white(1, 512, 12, seed=s, dtype=torch.float64) for s in (1, 2, 3))
     t = torch.tensor([0.6], dtype=torch.float64)
     pulled = network.vjp(x, t, g)[1]

@@ -117,6 +117,20 @@ def test_any_number_of_frames_has_its_answer_and_items_do_not_meet(family: str, 
     assert (v - denoiser.v(x, t.flip(0))).abs().max() > 1e-6
 
 
+def test_a_direct_way_gives_x_t_a_gain_that_follows_the_level() -> None:
+    unet, x, t = (
+        Unet1d(replace(TINY_UNET, channels=40, direct=True)).double(),
+        noise(2, 40, 13),
+        torch.tensor([0.3, 0.9]).double(),
+    )
+    assert unet.direct is not None
+    assert not unet.v(x, t).any()
+    nn.init.normal_(unet.direct.weight)
+    gain = unet.v(x, t) / x
+    torch.testing.assert_close(gain, gain[..., :1].expand_as(gain))  # every channel its own, the same at every frame
+    assert (gain[0, :, 0] - gain[1, :, 0]).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_vjp_equals_finite_differences(family: str) -> None:
     denoiser, x, t, g, step = tiny(family), noise(2, 6, 13), torch.tensor([0.3, 0.9]).double(), noise(2, 6, 13, seed=4), 1e-6

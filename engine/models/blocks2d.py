@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-L = TypeVar("L", nn.Conv2d, nn.Linear)
+L = TypeVar("L", nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
 def zeroed(layer: L) -> L:

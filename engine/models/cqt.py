@@ -50,8 +50,8 @@ def bump(u: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def layout(samples: int, bands: int, octaves: int, device: str = "cpu") -> Layout:
-    """The bands of a signal of so many samples. Raises ValueError for a signal too short to have bins."""
+def layout(samples: int, bands: int, octaves: int, device: str = "cpu", multiple: int = 1) -> Layout:
+    """The bands of a signal of so many samples, all rates multiples of a number. Raises ValueError for one too short for bins."""
     if samples < 2 or bands < 2 or octaves < 1:
         got = f"got {samples} samples, {bands} bands, {octaves} octaves"
         raise ValueError(f"constant-Q transform: {got}; at least 2 samples, 2 bands an octave, 1 octave")
@@ -64,6 +64,7 @@ def layout(samples: int, bands: int, octaves: int, device: str = "cpu") -> Layou
     groups = [slice(bands * o, bands * (o + 1)) for o in range(octaves, -1, -1)]
     widest = [int((last - first)[group].max()) for group in groups]
     lowest = max(LEAST, widest[-1], *(-(-wide // 2 ** (octaves - 1 - o)) for o, wide in enumerate(widest[:-1])))
+    lowest += -lowest % multiple
     rates = [lowest * 2 ** (octaves - 1 - o) for o in range(octaves)] + [lowest]
     places, weights = [], []
     for group, rate in zip(groups, rates, strict=True):
@@ -77,9 +78,9 @@ def layout(samples: int, bands: int, octaves: int, device: str = "cpu") -> Layou
     return Layout(tuple(places), tuple(weights))
 
 
-def analysed(x: Tensor, bands: int, octaves: int) -> list[Tensor]:
+def analysed(x: Tensor, bands: int, octaves: int, multiple: int = 1) -> list[Tensor]:
     """`[..., N]` to complex coefficients `[..., bands, M]` of each group; their energy is that of the bins 0 to N / 2."""
-    where = layout(x.shape[-1], bands, octaves, str(x.device))
+    where = layout(x.shape[-1], bands, octaves, str(x.device), multiple)
     X = torch.fft.rfft(x, norm="ortho")
     return [
         torch.fft.ifft(X[..., place] * weight.to(x.dtype), norm="ortho")
@@ -87,9 +88,9 @@ def analysed(x: Tensor, bands: int, octaves: int) -> list[Tensor]:
     ]
 
 
-def synthesised(groups: list[Tensor], samples: int, bands: int, octaves: int) -> Tensor:
+def synthesised(groups: list[Tensor], samples: int, bands: int, octaves: int, multiple: int = 1) -> Tensor:
     """The inverse of `analysed`, `[..., N]`; of coefficients that no signal has, the nearest signal's."""
-    where = layout(samples, bands, octaves, str(groups[0].device))
+    where = layout(samples, bands, octaves, str(groups[0].device), multiple)
     lead = groups[0].shape[:-2]
     X = groups[0].new_zeros(*lead, samples // 2 + 1)
     for c, place, weight in zip(groups, where.places, where.weights, strict=True):

@@ -29,7 +29,8 @@ class CqtSpec:
 
     hop: samples a latent frame, of both sides. bands: an octave. octaves: below the Nyquist frequency; what lies below them
     is a group more. widths: channels, one an octave from the highest. blocks: residual blocks an octave and way. groups: of
-    the normalisation. code: width of the level's embedding.
+    the normalisation. code: width of the level's embedding. patch: bands and coefficients in time that make one place of the
+    network. direct: the coefficients themselves are added to v, by a gain a band that follows the level.
     """
 
     hop: int = 256
@@ -39,12 +40,18 @@ class CqtSpec:
     blocks: int = 2
     groups: int = 16
     code: int = 256
+    patch: tuple[int, int] = (1, 1)
+    direct: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))  # JSON knows lists only
+        for name in ("widths", "patch"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
         if len(self.widths) != self.octaves or any(width % self.groups for width in self.widths):
             sizes = f"widths {self.widths} for {self.octaves} octaves in {self.groups} groups"
             raise ValueError(f"CqtSpec: got {sizes}; one width an octave, each a multiple of groups")
+        if len(self.patch) != 2 or min(self.patch) < 1 or self.bands % self.patch[0]:
+            sizes = f"a patch {self.patch} of {self.bands} bands"
+            raise ValueError(f"CqtSpec: got {sizes}; give two numbers from 1 up, the first a divisor of bands")
 
     @property
     def channels(self) -> int:
@@ -62,6 +69,18 @@ def frames_of(audio: Tensor, hop: int) -> Tensor:
     """Samples `[B, 2, T * hop]` as latents `[B, 2 * hop, T]`."""
     x: Tensor = audio.unflatten(-1, (-1, hop)).transpose(2, 3).flatten(1, 2)
     return x
+
+
+def patched(h: Tensor, patch: tuple[int, int]) -> Tensor:
+    """`[B, C, rows * r, columns * c]` as `[B, C * r * c, rows, columns]`."""
+    r, c = patch
+    return h.unflatten(3, (-1, c)).unflatten(2, (-1, r)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+
+def unpatched(h: Tensor, patch: tuple[int, int]) -> Tensor:
+    """The inverse of `patched`."""
+    r, c = patch
+    return h.unflatten(1, (-1, r, c)).permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
 
 
 def real_of(c: Tensor) -> Tensor:
@@ -84,13 +103,17 @@ class CqtUnet(Differentiable):
         self.spec = spec
         deepest = spec.octaves - 1
         self.time = TimeEmbedding(spec.code, 0)
-        self.rows = nn.ParameterList(nn.Parameter(torch.zeros(width, spec.bands, 1)) for width in spec.widths)
+        rows = spec.bands // spec.patch[0]
+        kernel, edges = ((3, 3), (1, 1)) if rows > 1 else ((1, 3), (0, 1))
+        self.rows = nn.ParameterList(nn.Parameter(torch.zeros(width, rows, 1)) for width in spec.widths)
         self.takes, self.gives = nn.ModuleList(), nn.ModuleList()
+        self.direct = zeroed(nn.Linear(spec.code, spec.bands * (spec.octaves + 1))) if spec.direct else None
         self.downs, self.ups, self.shrinks, self.grows = (nn.ModuleList() for _ in range(4))
         for octave, width in enumerate(spec.widths):
-            parts = PARTS * (1 + (octave == deepest))  # the group below the octaves has the rate of the lowest one
-            self.takes.append(nn.Conv2d(parts, width, 3, padding=1))
-            self.gives.append(zeroed(nn.Conv2d(width, parts, 3, padding=1)))
+            groups = 1 + (octave == deepest)  # the group below the octaves has the rate of the lowest one
+            parts = groups * PARTS * math.prod(spec.patch)
+            self.takes.append(nn.Conv2d(parts, width, kernel, padding=edges))
+            self.gives.append(zeroed(nn.Conv2d(width, parts, kernel, padding=edges)))
             self.downs.append(Blocks(spec, 2 * width if octave else width, width))
             self.ups.append(Blocks(spec, 2 * width if octave < deepest else width, width))
             if octave < deepest:
@@ -107,20 +130,28 @@ class CqtUnet(Differentiable):
         spec = self.spec
         c = self.time(whole_window(t, cond)[:, None], None)[:, 0].to(self.rows[0].dtype)
         audio = samples_of(x_t)
-        groups = analysed(audio, spec.bands, spec.octaves)
+        groups = analysed(audio, spec.bands, spec.octaves, spec.patch[1])
         scales = _scales(audio.shape[-1], spec)
         parts = [real_of(group) * scale for group, scale in zip(groups, scales, strict=True)]
         answers = self._network([*parts[:-2], torch.cat(parts[-2:], dim=1)], c)
         lowest = answers.pop().chunk(2, dim=1)
-        made = [complex_of(part.to(audio.dtype) / scale) for part, scale in zip([*answers, *lowest], scales, strict=True)]
-        return frames_of(synthesised(made, audio.shape[-1], spec.bands, spec.octaves), spec.hop)
+        answers = self._with_direct([*answers, *lowest], parts, c)
+        made = [complex_of(answer.to(audio.dtype) / scale) for answer, scale in zip(answers, scales, strict=True)]
+        return frames_of(synthesised(made, audio.shape[-1], spec.bands, spec.octaves, spec.patch[1]), spec.hop)
+
+    def _with_direct(self, answers: list[Tensor], parts: list[Tensor], c: Tensor) -> list[Tensor]:
+        """The answers of all groups `[B, 4, bands, M]`, with what came in at its gains where the spec says so."""
+        if self.direct is None:
+            return answers
+        gains = self.direct(c)[:, None, :, None].chunk(len(parts), dim=2)
+        return [answer + gain * part for answer, gain, part in zip(answers, gains, parts, strict=True)]
 
     def _network(self, parts: list[Tensor], c: Tensor) -> list[Tensor]:
         """Coefficients of the octaves `[B, 4 or 8, bands, M]`, the highest first, to v of the same shapes."""
         passed: list[Tensor] = []
         h = None
         for octave, part in enumerate(parts):
-            taken = self.takes[octave](part) + self.rows[octave]
+            taken = self.takes[octave](patched(part, self.spec.patch)) + self.rows[octave]
             h = taken if h is None else torch.cat((self.shrinks[octave - 1](h), taken), dim=1)
             h = self.downs[octave](h, c)
             passed.append(h)
@@ -128,7 +159,7 @@ class CqtUnet(Differentiable):
         for octave in reversed(range(len(parts))):
             h = passed[octave] if not answers else torch.cat((self.grows[octave](h), passed[octave]), dim=1)
             h = self.ups[octave](h, c)
-            answers.append(self.gives[octave](F.silu(h)))
+            answers.append(unpatched(self.gives[octave](F.silu(h)), self.spec.patch))
         return answers[::-1]
 
     def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
@@ -153,6 +184,6 @@ class Blocks(nn.Module):
 
 def _scales(samples: int, spec: CqtSpec) -> list[float]:
     """What brings each group's parts to unit variance where the waveform is white noise: the frame itself shrinks them."""
-    where = layout(samples, spec.bands, spec.octaves)
+    where = layout(samples, spec.bands, spec.octaves, multiple=spec.patch[1])
     # E |c|^2 = sum g^2 / M a coefficient, half of it real
     return [math.sqrt(2 * weight.numel() / float(weight.square().sum())) for weight in where.weights]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segue.engine.models.blocks2d import zeroed
 from segue.engine.models.differentiable import Differentiable, whole_window
 from segue.engine.models.dit import TimeEmbedding
 
@@ -25,7 +26,8 @@ class UnetSpec:
     channels: C of the latents. width: channels at the full rate; more than C, since all of the noise must pass.
     multipliers: of width, one a level; each level but the last halves the rate. blocks: residual blocks a level on the way
     down, one more on the way up. attention: how many of the lowest levels have it, in so many heads. groups: of the
-    normalisation. kernel: positions of a convolution.
+    normalisation. kernel: positions of a convolution. direct: x_t itself is added to v, by a gain that follows the level: then
+    width need not exceed C.
     """
 
     channels: int = 64
@@ -36,6 +38,7 @@ class UnetSpec:
     heads: int = 8
     groups: int = 32
     kernel: int = 3
+    direct: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))  # JSON knows lists only
@@ -79,7 +82,8 @@ class Unet1d(Differentiable):
                 now = widths[level]
             self.ups.append(nn.ModuleList([*stages, Grow(now, spec.kernel) if level else nn.Identity()]))
         self.norm = nn.GroupNorm(spec.groups, now)
-        self.last = _zero(nn.Conv1d(now, spec.channels, spec.kernel, padding=spec.kernel // 2))
+        self.last = zeroed(nn.Conv1d(now, spec.channels, spec.kernel, padding=spec.kernel // 2))
+        self.direct = zeroed(nn.Linear(4 * spec.width, spec.channels)) if spec.direct else None
 
     @property
     def channels(self) -> int:
@@ -101,8 +105,8 @@ class Unet1d(Differentiable):
             for block in blocks:
                 h = block(torch.cat((h, passed.pop()), dim=1), c)
             h = grow(h)
-        v: Tensor = self.last(F.silu(self.norm(h)))
-        return v[..., :frames]
+        v: Tensor = self.last(F.silu(self.norm(h)))[..., :frames]
+        return v if self.direct is None else v + self.direct(c)[..., None] * x_t
 
     @staticmethod
     def _down(h: Tensor, c: Tensor, stages: Sequence[nn.Module], passed: list[Tensor]) -> Tensor:
@@ -146,7 +150,7 @@ class Residual(nn.Module):
         self.norm_in, self.norm_out = nn.GroupNorm(spec.groups, inner), nn.GroupNorm(spec.groups, outer)
         self.conv_in = nn.Conv1d(inner, outer, spec.kernel, padding=spec.kernel // 2)
         self.code = nn.Linear(4 * spec.width, 2 * outer)
-        self.conv_out = _zero(nn.Conv1d(outer, outer, spec.kernel, padding=spec.kernel // 2))
+        self.conv_out = zeroed(nn.Conv1d(outer, outer, spec.kernel, padding=spec.kernel // 2))
         self.beside = nn.Conv1d(inner, outer, 1) if inner != outer else nn.Identity()
 
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
@@ -165,7 +169,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm = nn.GroupNorm(groups, width)
         self.qkv = nn.Conv1d(width, 3 * width, 1)
-        self.out = _zero(nn.Conv1d(width, width, 1))
+        self.out = zeroed(nn.Conv1d(width, width, 1))
 
     def forward(self, h: Tensor) -> Tensor:
         """`[B, C, T]` to the same."""
@@ -204,10 +208,3 @@ class Grow(nn.Module):
 def _parts(stages: nn.Module) -> list[nn.Module]:
     assert isinstance(stages, nn.ModuleList)
     return list(stages)
-
-
-def _zero(layer: nn.Conv1d) -> nn.Conv1d:
-    nn.init.zeros_(layer.weight)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer
