@@ -23,7 +23,7 @@ from segue.engine.models.unet1d import UnetSpec
 from segue.engine.models.vae import CodecSpec
 from segue.engine.paper import noised
 from segue.train import codec as codec_stage
-from segue.train import codec_recipe, distill, few_steps, finetune, gpu, overfit, pieces
+from segue.train import codec_recipe, distill, few_steps_table, finetune, gpu, overfit, pieces
 from segue.train.clips import Library
 from segue.train.data import RATE, prepare, read_index
 from segue.train.diffusion import Recipe, Run, read_recipe, train_diffusion
@@ -332,7 +332,7 @@ def test_distilling_brings_few_steps_nearer_to_many(latents: Latents, tmp_path: 
         rows = distill.before_and_after(recipe, teacher, done, latents)
         assert {row.task for row in rows} == {"clean", "guided", "tail"}
         near = {row.system: row.value for row in rows if (row.task, row.metric, row.steps) == ("clean", "to_many", 2)}
-        assert near["after, progressive"] < near[few_steps.BEFORE]
+        assert near["after, progressive"] < near[few_steps_table.BEFORE]
 
     def loss(path: str) -> float:
         student = read_teacher(path, torch.device("cpu"))

@@ -23,7 +23,7 @@ from segue.engine import noise
 from segue.engine.models.dit import DitSpec
 from segue.engine.paper import alpha, eps_hat, noised, over, sigma, x_0_hat
 from segue.engine.protocols import Denoiser
-from segue.train import few_steps, loop, parallel, precision
+from segue.train import few_steps, few_steps_table, loop, parallel, precision
 from segue.train.contexts import context_masks
 from segue.train.diffusion import per_frame, stored_denoiser
 from segue.train.ema import Ema
@@ -32,6 +32,7 @@ from segue.train.keeping import kept, stepped, taken_up
 from segue.train.latents import Latents
 from segue.train.optim import Stepper, rate_at
 from segue.train.recipe import made, read
+from segue.train.rows import Row
 from segue.train.teacher import Teacher, read_student, read_teacher
 
 METHODS = ("progressive", "consistency")
@@ -251,7 +252,7 @@ def run(args: Any) -> int:
             print(f"{len(done)} of {len(recipe.stages)} stages are done; go on with --resume", file=sys.stderr)
         elif parallel.rank() == 0 and args.windows:
             held_out = Latents(args.held_out or args.latents, teacher.frames)
-            print(few_steps.shown(before_and_after(recipe, teacher, done, held_out, args.windows), args.json))
+            print(few_steps_table.shown(before_and_after(recipe, teacher, done, held_out, args.windows), args.json))
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -262,7 +263,7 @@ def run(args: Any) -> int:
 
 def before_and_after(
     recipe: Recipe, teacher: Teacher, done: list[tuple[int, Path]], held_out: Latents, windows: int = few_steps.WINDOWS
-) -> list[few_steps.Row]:
+) -> list[Row]:
     """The table of a distillation: the teacher, and each student at its own number of steps."""
     students = [read_student(path, parallel.device()) for _, path in done]
     asked = few_steps.Asked(recipe.stages, windows=windows, heat=teacher.heat)

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from segue.engine.models.spec import ModelSpec
-from segue.train import codec, codec_recipe, diffusion, distill, encode, few_steps, finetune, loop, parallel, recipe
+from segue.train import codec, codec_recipe, diffusion, distill, encode, few_steps_table, finetune, loop, parallel, recipe
 from segue.train.clips import Library
 from segue.train.codec_measures import measure, summary
 from segue.train.latents import Latents
@@ -169,7 +169,7 @@ def _distil(job: Job, path: Path, latents: Latents, held_out: Latents) -> None:
     done = distill.distil(wanted, teacher, latents, job.plan("distill"))
     for _, file in done:
         export(job, "distill", file)
-    print(few_steps.shown(distill.before_and_after(wanted, teacher, done, held_out), as_json=False), flush=True)
+    print(few_steps_table.shown(distill.before_and_after(wanted, teacher, done, held_out), as_json=False), flush=True)
 
 
 def pack_all(job: Job, codec_name: str, path: Path) -> None:
