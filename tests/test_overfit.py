@@ -15,10 +15,12 @@ import soxr
 import torch
 
 from segue.engine import checkpoint, measure
+from segue.engine.compose import gain_to
+from segue.engine.models.folding import FoldSpec, lifted
 from segue.engine.models.spec import Model
 from segue.engine.paper import alpha, over, sigma
 from segue.server.cli import main
-from segue.train.data import RATE
+from segue.train.data import RATE, REFERENCE_LUFS
 from segue.train.memorise import LEFT, NEW, Audio, Plan, encoded, ends_of, fit_codec, grid, log_mel
 from segue.train.overfit import AT_ALL, MARGIN, OF_NOISE, OWN, Work, is_held, overfit, read_clip, read_recipe
 from segue.train.recall import Distances, recalled
@@ -75,6 +77,25 @@ def test_a_short_clip_is_held(recipe: str) -> None:
     assert result.ratio is not None
     assert result.ratio <= MARGIN
     assert result.codec_mel < AT_ALL * result.noise_mel
+    assert result.latent_error < OWN
+    assert result.held
+
+
+@pytest.mark.parametrize("recipe", ["paper_waveform", "cqt"])
+def test_a_short_clip_is_held_to_its_samples(recipe: str) -> None:
+    """Where the codec loses nothing: as sound, within half of the distance of noise of the same colour."""
+    work, short = work_of(recipe, 0.78, steps=160 if recipe == "paper_waveform" else 110), clip(11_025, 0.8)
+    assert isinstance(work.spec.codec, FoldSpec)
+    level = gain_to(REFERENCE_LUFS, [short], work.spec.codec.rate)
+    gain = 1 / float(lifted(torch.from_numpy(level * short), work.spec.codec.emphasis).std())
+    if recipe == "paper_waveform":
+        codec = replace(work.spec.codec, gain=gain, frame=512, hop=512)
+        smaller = replace(work.spec.denoiser, channels=1024, multipliers=(1, 1, 1))  # type: ignore[type-var]
+    else:
+        codec, smaller = replace(work.spec.codec, gain=gain), replace(work.spec.denoiser, patch=(4, 8))  # type: ignore[type-var]
+    _, result = overfit(replace(work, spec=replace(work.spec, codec=codec, denoiser=smaller)), short)
+    assert result.ratio is None
+    assert result.take_mel <= OF_NOISE * result.noise_mel
     assert result.latent_error < OWN
     assert result.held
 
