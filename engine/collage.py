@@ -9,12 +9,15 @@ from the context itself, or from an earlier stretch that is not a take itself, a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from segue.engine.novelty import COARSE, HEARD, Played, coarse
 from segue.engine.repetition import ALIKE, LEAST, Audio, Heard, Values, differences, placed, repetitions
 from segue.engine.seam import spliced
 
@@ -26,6 +29,7 @@ CHANCE = 0.3  # by how much the noise may change a cost
 FADE = 1024  # samples of a splice
 SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
 STAYING = 0.3  # correlation that it must gain to move so far
+TRIES = 12  # other ways to go on that are tried where a second was played before
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,11 @@ def going_on(
     rng: np.random.Generator,
     memory: Heard | None = None,
     beat_s: float | None = None,
+    played: Values | None = None,
 ) -> Collage | None:
     """`count` frames after a context, cut from it or from a memory; None where that is too short to cut from.
 
-    beat_s: as of `repetitions`.
+    beat_s: as of `repetitions`. played: what sounded up to now, as of `novelty.coarse`; seconds of it are not to come again.
     """
     sizes = (max(1, round(SHORTEST_S * rate / hop)), max(1, round(LONGEST_S * rate / hop)))
     source = context if memory is None else memory
@@ -65,10 +70,40 @@ def going_on(
         return None
     now = length * hop if memory is None else placed(context, memory, sizes[1], hop, rate)
     lags = repetitions(source.x, source.audio, hop, rate, beat_s)
-    cuts = plan(source.x, context.x[:, -ALIKE:], lags, round(now / hop), count, hop, sizes, rng)
+    planned = partial(plan, source.x, context.x[:, -ALIKE:], lags, round(now / hop), count, hop, sizes, rng)
+    heard = partial(laid, source.audio, context.audio[:, -FADE:], now=now, hop=hop, shift=round(SHIFT_S * rate))
+    cuts, audio = _least_heard(planned, heard, played, hop, rate, rng)
     frames = np.concatenate([(now - round(cut.lag)) // hop + cut.first + np.arange(cut.frames) for cut in cuts])
-    audio = laid(source.audio, context.audio[:, -FADE:], cuts, now, hop, round(SHIFT_S * rate))
     return Collage(source.latents[:, np.clip(frames, 0, length - 1)], audio)
+
+
+def _least_heard(
+    planned: Callable[..., list[Cut]],
+    heard: Callable[[list[Cut]], Audio],
+    played: Values | None,
+    hop: int,
+    rate: int,
+    rng: np.random.Generator,
+) -> tuple[list[Cut], Audio]:
+    """A plan and its sound. Second by second, of TRIES ways to go on from somewhere in it the one least like what was played
+    before; the first that is new ends the search."""
+    cuts = planned()
+    audio = heard(cuts)
+    if played is None:
+        return cuts, audio
+    past = Played(played, rate)
+    for place in past.places(audio.shape[1] // COARSE):
+        least = past.alike(coarse(audio), place)
+        for _ in range(TRIES):
+            if least <= HEARD:
+                break
+            within = (place + int(rng.integers(past.window))) * COARSE
+            other = planned([cut for cut in cuts if cut.first * hop < within])
+            sound = heard(other)
+            alike = past.alike(coarse(sound), place)
+            if alike < least:
+                cuts, audio, least = other, sound, alike
+    return cuts, audio
 
 
 def coming_to(
@@ -90,18 +125,19 @@ def plan(
     hop: int,
     sizes: tuple[int, int],
     rng: np.random.Generator,
+    begun: Sequence[Cut] = (),
 ) -> list[Cut]:
     """Pieces of latents `[C, L]` that fill `count` frames from frame `now` on. sizes: frames of a piece, least and most.
 
-    ending: `[C, ALIKE]`, what was heard before them.
+    ending: `[C, ALIKE]`, what was heard before them. begun: pieces that stay, but that the last of them may end elsewhere.
     """
     spread = 2 * float(x.var(axis=1).mean()) + LEAST
     offered = _multiples(lags, now - x.shape[1], now + count, hop)
     if not offered:
         offered = [(float(now // 2 * hop), 1.0)]
     alike, all_lags, worths = _alike(x), *np.array(offered).T
-    cuts: list[Cut] = []
-    first, lag = 0, _begin(x, ending, offered, now, hop, sizes[1], spread, rng)
+    cuts = list(begun[:-1])
+    first, lag = (begun[-1].first, begun[-1].lag) if cuts else (0, _begin(x, ending, offered, now, hop, sizes[1], spread, rng))
     while first < count:
         ends = np.arange(first + sizes[0], first + sizes[1] + 1)
         others = np.abs(all_lags - lag) >= APART * hop

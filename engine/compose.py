@@ -28,7 +28,7 @@ class Parts:
     """The audio that a take is made from: what the task reads, cut, crossfaded or wrapped. `new` is in samples.
 
     before: what is heard up to t0; after: what is heard from t0 + new on, either may be None. rest: a loop's phrase after
-    its bridge.
+    its bridge. crossfaded: of two tracks is the middle.
     """
 
     new: int
@@ -36,6 +36,7 @@ class Parts:
     middle: Audio | None
     after: Audio | None
     rest: Audio | None = None
+    crossfaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def parts_of(request: Request, task: Task, rate: int) -> Parts:
             middle = crossfade(middle, over)
         except ValueError as error:
             raise EngineError(f"{task.name}: {error}") from error
-    return Parts(request.new_frames, read["left"], middle, read["right"])
+    return Parts(request.new_frames, read["left"], middle, read["right"], crossfaded=over is not None)
 
 
 def _wrapped(phrase: Audio, rate: int) -> Parts:
@@ -154,7 +155,7 @@ def digest(request: Request) -> str:
     total = hashlib.sha256()
     numbers = (request.task, request.new_frames, request.steps, request.seed, request.sampler, request.regime, request.xi)
     total.update(repr((*numbers, request.tail, sorted(request.parameters.items()), request.match_level, request.start)).encode())
-    for name in ("left", "middle", "middle_right", "right", "style", "classes", "memory"):
+    for name in ("left", "middle", "middle_right", "right", "style", "classes", "memory", "played"):
         audio = getattr(request, name)
         total.update(f"{name} {None if audio is None else audio.shape}".encode())
         if audio is not None:

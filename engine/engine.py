@@ -116,9 +116,8 @@ class Engine:
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
                 memory = self._memory(request) if self._envelopes else None
                 if self._envelopes:
-                    line = grounded(
-                        line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, memory, request.beat_s
-                    )
+                    known = memory, request.beat_s, request.played
+                    line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, *known)
                 start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
                 run = _Run(request, task, line, start, memory, self._style(request), on_step, cancelled)
             except EngineError:

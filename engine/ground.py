@@ -11,7 +11,8 @@ from torch import Tensor
 
 from segue.engine.collage import FADE, Collage, coming_to, going_on
 from segue.engine.compose import Audio, Line, Parts
-from segue.engine.repetition import Heard
+from segue.engine.novelty import coarse
+from segue.engine.repetition import Heard, Values
 from segue.engine.seam import spliced
 
 
@@ -24,11 +25,13 @@ def grounded(
     seed: int,
     memory: Heard | None = None,
     beat_s: float | None = None,
+    played: Values | None = None,
 ) -> Line:
     """The line with its texture, and where nothing stood with a collage in its latents too; without context as it was.
 
     channels: how many of the first latent channels are compared where places are to be alike. memory: what is cut instead of
-    the left context. beat_s: seconds of a beat of it, where known.
+    the left context. beat_s: seconds of a beat of it, where known. played: as of `collage.going_on`;
+    the left context alone where that is not known.
     """
     new = line.windows[-1].first + line.windows[-1].new
     frames = line.x_bar.shape[-1]
@@ -39,7 +42,7 @@ def grounded(
     if parts.middle is not None:
         _place(texture, start, parts.middle)
         return replace(line, texture=texture)
-    made = _around(line, texture, new, channels, hop, rate, np.random.default_rng(seed % 2**63), memory, beat_s)
+    made = _around(line, texture, new, channels, hop, rate, np.random.default_rng(seed % 2**63), memory, beat_s, played)
     if made is None:
         return line
     x_bar = line.x_bar.clone()
@@ -76,6 +79,7 @@ def _around(
     rng: np.random.Generator,
     memory: Heard | None,
     beat_s: float | None,
+    played: Values | None,
 ) -> Collage | None:
     """A collage of `new` frames: what goes on from the left, half-way into what comes to the right; where one side is too
     short, the other alone."""
@@ -85,7 +89,7 @@ def _around(
     after = Heard(x[:, end:], texture[:, end * hop :], channels)
 
     def on(count: int) -> Collage | None:
-        return going_on(before, count, hop, rate, rng, memory, beat_s)
+        return going_on(before, count, hop, rate, rng, memory, beat_s, coarse(before.audio) if played is None else played)
 
     def to(count: int) -> Collage | None:
         return coming_to(after, count, hop, rate, rng, beat_s)

@@ -74,7 +74,8 @@ class Sounding:
         if line.texture is not None:
             both = torch.cat([latents[..., begin:end], line.x_bar[..., begin:end]])
             made, there = self._codec.decode(both, begin).cpu() / line.gain
-            whole = texture.moved(line.texture[:, begin * hop : end * hop], made, there, self._rate)
+            bass_db = texture.KICKS_DB if self._parts.crossfaded else texture.BOUND_DB[0]
+            whole = texture.moved(line.texture[:, begin * hop : end * hop], made, there, self._rate, bass_db)
             return np.ascontiguousarray(whole[:, origin + first : origin + last])
         whole = self._codec.decode(latents[..., begin:end], begin)[0].cpu().numpy().astype(np.float32)
         audio = corrected(whole, self._taps)[:, origin + first : origin + last]

@@ -24,6 +24,7 @@ WINDOW, HOP = 2048, 512
 BANDS = 40
 SMOOTH = 5  # hops over which the power of a band is averaged
 BOUND_DB = (-9.0, 4.0)  # of what a band is moved by: a hit must neither vanish nor become an accent
+KICKS_DB = -1.5  # the lower bound below BASS_HZ where two tracks are crossfaded, which has weakened their kicks already
 EMPTY = 1.5e-5  # power a bin of white noise of -80 dB: below it nothing is heard
 BASS_HZ = 600.0  # below, the decoder's own sound has pitch and hits; above it is noise
 LEAST = 1e-9  # power of a band that is as good as none
@@ -42,10 +43,11 @@ def _tools(rate: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def moved(texture: Audio, made: Tensor, there: Tensor, rate: int) -> Audio:
+def moved(texture: Audio, made: Tensor, there: Tensor, rate: int, bass_db: float = BOUND_DB[0]) -> Audio:
     """Texture `[2, n]` with every band moved by what decoded latents `made` have over decoded latents `there`, `[2, n]` each.
 
-    there: what the decoder makes of the latents that stand where the texture does; n is a multiple of HOP.
+    there: what the decoder makes of the latents that stand where the texture does; n is a multiple of HOP. bass_db: the lower
+    bound below BASS_HZ.
     """
     window, bands, weights, heard = _tools(rate)
     given = torch.stack([torch.from_numpy(np.ascontiguousarray(texture)), made.float(), there.float()])
@@ -57,7 +59,8 @@ def moved(texture: Audio, made: Tensor, there: Tensor, rate: int) -> Audio:
     new, old = F.conv1d(padded, weights).unflatten(0, (2, BANDS)).squeeze(2).transpose(1, 2) + LEAST
     low, high = (10 ** (decibels / 10) for decibels in BOUND_DB)
     ratio = new / old
-    gain = (ratio.clamp(low, high).log() / 2 @ bands).exp()
+    least = torch.where(heard.isfinite(), 10 ** (bass_db / 10), low)
+    gain = (ratio.clamp(max=high).maximum(least).log() / 2 @ bands).exp()
     missing = ((old < heard) * (1 - high / ratio)).clamp(min=0).sqrt() @ bands
     out: Audio = complex_istft((spectra[0] * gain + spectra[1] * missing)[None], window, HOP)[0].numpy()
     return out

@@ -18,11 +18,11 @@ from segue.engine.limiter import Limiter
 from segue.engine.protocols import Denoiser
 from segue.server.audio.feeder import read_region
 from segue.server.audio.values import NotHeard, Ring, Torn
+from segue.server.continuations import Continuations
 from segue.server.gathering import together
 from segue.server.jobs import Audio, Failed, FilePart, Finished, Job, PhrasePart, Piece, RingPart, Running, Source, WorkerEvent
 from segue.server.remembering import Remembering, RingReader
 
-REMEMBERED = 8  # continuations whose beginnings are kept: a window each
 PREROLL = 8192  # frames of the context that a resampler's filter settles on
 QUALITY = "HQ"  # of soxr: 20 bit, enough beside a codec
 
@@ -45,7 +45,7 @@ class Inference:
         self._engine = engine
         self._rings = Remembering(rings)
         self._rate = rate
-        self._memory: dict[int, Audio] = {}
+        self._continuations = Continuations(engine.sample_rate, rate)
 
     def run(self, job: Job, cancelled: Callable[[], bool], on_share: Callable[[float], None]) -> Iterator[WorkerEvent]:
         """The events of one job, `Running` first, `Finished` or `Failed` last. Never raises for a bad job."""
@@ -96,6 +96,7 @@ class Inference:
 
         for piece in engine.pieces(request, on_step=on_step, cancelled=cancelled):
             made = piece.start + piece.audio.shape[1]
+            self._continuations.made(job, piece.audio)
             audio = limiter.push(resample(piece.audio, made >= total))
             if made >= total:
                 audio = np.concatenate([audio, limiter.flush()], axis=1)
@@ -115,8 +116,10 @@ class Inference:
             middle = engine.take(
                 Request("continuation", new, left, steps=job.steps, seed=job.seed, regime=job.regime, beat_s=job.beat_s)
             )
+        memory, played = self._continuations.asked(job, left)
         return Request(
-            memory=self._remembered(job, left),
+            memory=memory,
+            played=played,
             task=job.task,
             new_frames=new,
             left=left,
@@ -134,16 +137,6 @@ class Inference:
             start=job.start,
             beat_s=job.beat_s,
         )
-
-    def _remembered(self, job: Job, left: Audio | None) -> Audio | None:
-        """What the job that began a continuation heard; what this one hears is kept in case that it begins one."""
-        if job.origin is not None:
-            return self._memory.get(job.origin)
-        if job.task == "continuation" and left is not None:
-            self._memory[job.id] = left
-            while len(self._memory) > REMEMBERED:
-                del self._memory[next(iter(self._memory))]
-        return None
 
     def _read(self, source: Source | None) -> Audio | None:
         if source is None:

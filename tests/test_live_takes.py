@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from segue.engine.checkpoint import load
 from segue.engine.engine import Engine, EngineError, Request
 from segue.engine.measure import likeness, loudness, step_over_material
+from segue.engine.novelty import coarse
 from segue.engine.texture import REACH
 
 RATE = 44_100
@@ -62,6 +63,15 @@ def test_a_take_is_no_quotation_and_seeds_differ() -> None:
     assert likeness(one, left, 1.0, RATE) < 0.95
     alike = float((one * two).sum() / np.sqrt(np.square(one).sum() * np.square(two).sum()))
     assert alike < 0.9
+
+
+def test_what_was_played_is_not_played_again() -> None:
+    """The same request twice: the second is told that the first was heard."""
+    request = continuation()
+    assert request.left is not None
+    one = engine().take(request)
+    other = engine().take(replace(request, played=coarse(np.concatenate([one, request.left], axis=1))))
+    assert likeness(other, one, 1.0, RATE) < 0.9
 
 
 def test_a_long_take_has_no_seam_between_its_pieces() -> None:

@@ -1,4 +1,4 @@
-"""Endless continuation remembers what its first take heard, and only that; other takes remember nothing."""
+"""Endless continuation remembers what its first take heard, and what has been played since; other takes remember nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from fake_runner import RATE, STATE, FakeRunner
 
+from segue.engine.novelty import COARSE, coarse
 from segue.engine.request import Piece, Request
 from segue.server.audio.values import Ring
 from segue.server.config import Config
-from segue.server.inference import REMEMBERED, Inference
+from segue.server.continuations import PLAYED_S, REMEMBERED
+from segue.server.inference import Inference
 from segue.server.jobs import Audio, Finished, Job, RingPart
 from segue.server.stage import Stage
 
@@ -56,6 +58,32 @@ def test_what_the_first_take_heard_is_given_to_those_that_go_on() -> None:
         assert np.array_equal(later.memory, first.left)
         assert not np.array_equal(later.left, first.left)
     assert run(inference, engine, 4, 9000, None).memory is None
+
+
+def test_those_that_go_on_are_told_what_has_been_played_up_to_where_they_begin() -> None:
+    engine = Asked()
+    inference = Inference(engine, Rings(), RATE)  # type: ignore[arg-type]
+    first = run(inference, engine, 1, 5000, None)
+    assert first.played is None
+    assert first.left is not None
+    later = run(inference, engine, 2, 5000 + RATE // 2, 1)  # of the second that was made half a second was heard
+    assert later.played is not None
+    assert len(later.played) == pytest.approx((1000 + RATE // 2) / COARSE, abs=2)
+    assert np.array_equal(later.played[: 1000 // COARSE], coarse(first.left))
+    assert not later.played[1000 // COARSE :].any()
+    again = run(inference, engine, 3, 5000 + 3 * RATE // 2, 1)
+    assert again.played is not None
+    assert len(again.played) == pytest.approx((1000 + 3 * RATE // 2) / COARSE, abs=4)
+
+
+def test_of_what_was_played_no_more_is_kept_than_minutes() -> None:
+    engine = Asked()
+    inference = Inference(engine, Rings(), RATE)  # type: ignore[arg-type]
+    run(inference, engine, 1, 5000, None)
+    for number in range(1, round(PLAYED_S) + 3):
+        played = run(inference, engine, number + 1, 5000 + number * RATE, 1).played
+    assert played is not None
+    assert len(played) == pytest.approx(PLAYED_S * RATE / COARSE, abs=2)
 
 
 def test_no_more_is_kept_than_a_few_beginnings() -> None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import signal
 
-from segue.engine.texture import BASS_HZ, BOUND_DB, HOP, REACH, moved
+from segue.engine.texture import BASS_HZ, BOUND_DB, HOP, KICKS_DB, REACH, moved
 
 RATE, N = 44_100, 80 * HOP
 
@@ -75,3 +75,10 @@ def test_a_part_equals_the_whole_within_reach() -> None:
     first, last = 20 * HOP, 60 * HOP
     part = moved(texture[:, first:last], made[:, first:last], there[:, first:last], RATE)
     assert np.abs(part - whole[:, first:last])[:, REACH:-REACH].max() < 1e-5
+
+
+def test_in_the_bass_of_a_crossfade_little_is_taken_away() -> None:
+    texture, there = noise(0), noise(1)
+    out = moved(texture, torch.zeros(2, N), torch.from_numpy(there), RATE, KICKS_DB)
+    for low, high, bound in ((30, BASS_HZ / 2, KICKS_DB), (2 * BASS_HZ, 15000, BOUND_DB[0])):
+        assert 10 * np.log10(band_power(out, low, high) / band_power(texture, low, high)) == pytest.approx(bound, abs=0.7)

@@ -1,0 +1,72 @@
+"""Whether a second of sound has been heard before: its likeness to every earlier place, at a rate at which that is cheap.
+
+What two seconds of music share is mostly their bass, so a mean over some samples tells of it; a copy is a copy there too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, signal
+
+from segue.engine.repetition import Audio, Values
+
+COARSE = 32  # samples of which one is made: 690 Hz and below is compared at 44.1 kHz
+WINDOW_S, EVERY_S = 1.0, 0.5  # what is compared, and how often
+HEARD = 0.85  # correlation over 690 Hz and below from which a second counts as heard; 0.9 over all of it is a copy
+QUIET = 1e-4  # RMS under which a window is silence and repeats nothing
+
+
+def coarse(audio: Audio) -> Values:
+    """`[n // COARSE]` mono means of COARSE samples of `[2, n]`."""
+    size = audio.shape[1] // COARSE
+    stretches = audio[:, : size * COARSE].reshape(audio.shape[0], size, COARSE)
+    means: NDArray[np.float32] = stretches.mean(axis=(0, 2), dtype=np.float32)
+    return means
+
+
+class Played:
+    """What sounded up to now, as of `coarse`, to compare with what may follow. Places are coarse samples from now on."""
+
+    def __init__(self, played: Values, rate: int) -> None:
+        """rate: of the audio, Hz."""
+        self.window, self._step = (round(seconds * rate / COARSE) for seconds in (WINDOW_S, EVERY_S))
+        self._played = played.astype(np.float32)
+        self._size = fft.next_fast_len(len(played) + self.window, real=True)
+        self._spectrum = fft.rfft(self._played, self._size)
+        self._norms = self._norms_of(self._played)
+
+    def places(self, count: int) -> range:
+        """Where the windows of `count` coarse samples begin, of which the first reaches EVERY_S into them."""
+        return range(self._step - self.window, count - self.window + 1, self._step)
+
+    def alike(self, new: Values, place: int) -> float:
+        """The largest correlation, sign ignored, of the windows at a place of what follows, and EVERY_S before it, with any place
+        that ended before they began."""
+        return max(self._alike(new, at) for at in (place - self._step, place) if at > -self.window)
+
+    def _alike(self, new: Values, place: int) -> float:
+        n, now = self.window, len(self._played)
+        if now + place < n:
+            return 0.0
+        whole = np.concatenate([self._played[max(0, now - 2 * n) :], new.astype(np.float32)])
+        origin = max(0, now - 2 * n)
+        part = whole[now + place - origin :][:n]
+        own = float(np.square(part, dtype=np.float64).sum())
+        if own < n * QUIET**2:
+            return 0.0
+        # places that lie in what was played alone, by its spectrum; then those that reach into what follows
+        count = min(now, now + place) - n + 1
+        product = np.abs(fft.irfft(self._spectrum * np.conj(fft.rfft(part, self._size)), self._size)[:count])
+        best = float((product / self._norms[:count]).max(initial=0.0))
+        late = whole[now - n + 1 - origin : now + place - origin]
+        if place > 0 and len(late) >= n:
+            product = np.abs(signal.correlate(late, part, mode="valid", method="fft"))
+            best = max(best, float((product / self._norms_of(late)).max()))
+        return best / own**0.5
+
+    def _norms_of(self, sound: Values) -> Values:
+        """`[len(sound) - window + 1]`, the norm of every window."""
+        energy = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
+        norms: Values = np.sqrt(np.maximum(energy[self.window :] - energy[: -self.window], self.window * QUIET**2))
+        return norms

@@ -1,0 +1,58 @@
+"""What was heard before is known again, at its place, and a collage keeps from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from test_collage import HOP, RATE, heard, pulses
+
+from segue.engine.collage import going_on
+from segue.engine.novelty import COARSE, HEARD, Played, coarse
+
+
+def music(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    """Noise below 500 Hz, two sides."""
+    low = np.repeat(np.random.default_rng(seed).standard_normal((2, round(seconds * RATE / 44))), 44, axis=1)
+    return (0.1 * low).astype(np.float32)
+
+
+def likenesses(past: NDArray[np.float32], new: NDArray[np.float32]) -> list[tuple[int, float]]:
+    """Where each window begins, and how much like something earlier it is."""
+    played, low = Played(coarse(past), RATE), coarse(new)
+    return [(place, played.alike(low, place)) for place in played.places(len(low))]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("earlier_s", [-5.0, 0.7])
+def test_a_second_that_comes_again_is_known_and_where_it_does(earlier_s: float, sign: int) -> None:
+    past, new = music(8.0), music(6.0, 1)
+    whole, window = np.concatenate([past, new], axis=1), Played(coarse(past), RATE).window
+    again, earlier = past.shape[1] + 3 * window * COARSE, past.shape[1] + round(earlier_s * RATE / COARSE) * COARSE
+    whole[:, again : again + window * COARSE] = sign * whole[:, earlier : earlier + window * COARSE]
+    for place, alike in likenesses(past, whole[:, past.shape[1] :]):
+        near = abs(place - 3 * window) * COARSE / RATE
+        assert alike > HEARD or near > 0.1
+        assert alike < 0.3 or near < 1.6  # the window before is looked at too
+
+
+def test_what_was_never_heard_and_silence_are_new() -> None:
+    found = likenesses(music(8.0), music(4.0, 1))
+    assert len(found) == 8
+    assert max(alike for _, alike in found) < 0.3
+    assert not any(alike for _, alike in likenesses(music(8.0), np.zeros((2, 4 * RATE), np.float32))[2:])
+    assert not any(alike for _, alike in likenesses(music(0.2), music(1.2)))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_a_collage_that_was_played_is_not_laid_again(seed: int) -> None:
+    audio = pulses(6.0)[:, : 258 * HOP]
+    context, rng = heard(audio), np.random.default_rng
+    first = going_on(context, 150, HOP, RATE, rng(seed))
+    assert first is not None
+    played = np.concatenate([first.audio, audio], axis=1)
+    other = going_on(context, 150, HOP, RATE, rng(seed), played=coarse(played))
+    assert other is not None
+    before, after = (max(alike for _, alike in likenesses(played, one.audio)) for one in (first, other))
+    assert before > 0.99
+    assert after < 0.9
