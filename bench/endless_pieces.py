@@ -52,7 +52,8 @@ def pieces(files: Sequence[Path], play: Played, scratch: Path) -> list[dict[str,
 def figures(told: dict[str, Any]) -> dict[str, Any]:
     """Of what was played and its source, the figures of one piece; flux as a share of the source's.
 
-    level_lu: mean loudness less the source's. range_lu: loudness range of 3 s stretches, and the source's.
+    level_lu: mean loudness less the source's. range_lu: loudness range of 3 s stretches, and the source's. tempo_held: share of
+    stretches of 20 s near the source's tempo.
     """
     made, source = told["endless"], told["source"]
     return {
@@ -69,6 +70,7 @@ def figures(told: dict[str, Any]) -> dict[str, Any]:
         "source_repeated": source["repeated"],
         "dc": made["dc"],
         "source_dc": source["dc"],
+        "tempo_held": made["tempo"]["held"] if made["tempo"] else None,
         "beat_share": made["tempo"]["share"] if made["tempo"] else None,
         "source_beat_share": source["tempo"]["share"] if source["tempo"] else None,
         **made["faults"],
@@ -84,6 +86,10 @@ def holding(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         f"flux at least {ALIKE_FLUX[0]:.0%} of the source's": sum((row["flux_share"] or 0) >= ALIKE_FLUX[0] for row in rows),
         f"flux at least {ALIKE_FLUX[1]:.0%} of the source's": sum((row["flux_share"] or 0) >= ALIKE_FLUX[1] for row in rows),
         "no second heard before": sum(row["repeated"] == 0 for row in rows),
+        "no second heard before, of those that do not repeat themselves": sum(
+            row["repeated"] == row["source_repeated"] == 0 for row in rows
+        ),
+        "at the tempo throughout": sum(row["tempo_held"] == 1 for row in rows),
         f"DC under {OFFSET:g}, or no more than the source's": sum(row["dc"] <= max(OFFSET, row["source_dc"]) for row in rows),
         "no gap": sum(row["gaps"] == 0 for row in rows),
     }
@@ -92,13 +98,13 @@ def holding(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as Markdown, and how many hold each point."""
     heads = ["piece", "level, LU", "range, LU (source)", "LU a minute", "flux share", "heard before (source)", "most alike", "DC",
-             "beat (source)", "clicks", "holes"]  # fmt: skip
+             "at the tempo", "beat (source)", "clicks", "holes"]  # fmt: skip
     lines = [heads]
     for row in rows:
         lines.append([
             row["piece"], said(row["level_lu"], "+.1f"), f"{said(row['range_lu'])} ({said(row['source_range_lu'])})",
             said(row["lu_per_minute"], "+.1f"), said(row["flux_share"], ".2f"), f"{row['repeated']} ({row['source_repeated']})",
-            said(row["most_alike"], ".2f"), said(row["dc"], ".4f"),
+            said(row["most_alike"], ".2f"), said(row["dc"], ".4f"), said(row["tempo_held"], ".2f"),
             f"{said(row['beat_share'], '.2f')} ({said(row['source_beat_share'], '.2f')})",
             str(row["clicks"]), str(row["holes"]),
         ])  # fmt: skip

@@ -63,7 +63,7 @@ class Played:
         if place > 0 and len(late) >= n:
             product = np.abs(signal.correlate(late, part, mode="valid", method="fft"))
             best = max(best, float((product / self._norms_of(late)).max()))
-        return best / own**0.5
+        return best / float(np.sqrt(own))
 
     def _norms_of(self, sound: Values) -> Values:
         """`[len(sound) - window + 1]`, the norm of every window."""

@@ -42,7 +42,8 @@ def _window(n: int) -> NDArray[np.float64]:
     what is expected after it would then leap to several times its size."""
     rise = round(RISE * n)
     up, down = ((np.arange(size) + 0.5) / size for size in (rise, n - rise))
-    return np.sin(np.pi / 2 * np.concatenate([up, 1 - down]))
+    window: NDArray[np.float64] = np.sin(np.pi / 2 * np.concatenate([up, 1 - down]))
+    return window
 
 
 def spliced(old: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -61,23 +61,24 @@ def test_a_loudness_range_is_that_of_ebu_tech_3342() -> None:
     assert loudness_range([-90.0] * 20) is None
 
 
-def piece(level: float, spread: float, moved: float, repeated: int) -> dict[str, Any]:
+def piece(level: float, spread: float, moved: float, repeated: int, own: int = 9, held: float = 1.0) -> dict[str, Any]:
     """What is said of a piece and of its source, which is at -20 LUFS with flux 10."""
 
     def part(mean: float, flux: float, again: int) -> dict[str, Any]:
         return {
             "seconds": 60.0, "loudness_lufs": {"mean": mean, "per_minute": 0.0}, "loudness_range_lu": spread, "dc": 0.001,
-            "flux": {"mean": flux}, "repeated": again, "most_alike": 0.5, "tempo": None,
+            "flux": {"mean": flux}, "repeated": again, "most_alike": 0.5, "tempo": {"held": held, "share": 0.6},
             "faults": {"clicks": 0, "holes": 0, "clipped": 0, "stuck_s": 0.0},
         }  # fmt: skip
 
-    return {"takes": 15, "gaps": 0, "endless": part(level, moved, repeated), "source": part(-20.0, 10.0, 9)}
+    return {"takes": 15, "gaps": 0, "endless": part(level, moved, repeated), "source": part(-20.0, 10.0, own)}
 
 
 def test_pieces_are_counted_by_what_they_hold() -> None:
-    rows = [{"piece": "one"} | figures(piece(-21.0, 2.0, 5.0, 0)), {"piece": "two"} | figures(piece(-24.0, 4.0, 9.0, 3))]
+    rows = [{"piece": "one"} | figures(piece(-21.0, 2.0, 5.0, 0)), {"piece": "two"} | figures(piece(-24.0, 4.0, 9.0, 3, 0, 0.5))]
     counts = list(holding(rows).values())
-    assert counts == [1, 1, 2, 2, 1, 1, 2, 2]
+    assert counts == [1, 1, 2, 2, 1, 1, 0, 1, 2, 2]
+    assert list(holding([rows[0] | {"source_repeated": 0}]).values())[6] == 1
     assert "| one | -1.0 | 2.0 (2.0) | +0.0 | 0.50 | 0 (9) |" in table(rows)
     assert table(rows).endswith("no gap: 2.")
 
