@@ -17,6 +17,7 @@ from segue.engine.models.cqt import analysed, layout, synthesised
 from segue.engine.models.cqt_unet import CqtSpec, CqtUnet, frames_of, patched, samples_of, unpatched
 from segue.engine.models.cqt_waveform import FRAMES, NAME
 from segue.engine.models.families import build_codec, build_denoiser, presets
+from segue.engine.models.folding import FoldSpec
 from segue.engine.models.spec import ModelSpec
 from segue.engine.paper import noised, v_of
 from segue.engine.protocols import Denoiser
@@ -181,10 +182,12 @@ def test_it_learns_a_clip_by_heart() -> None:
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:3])
 
 
-def test_a_saved_model_fills_a_hole_and_keeps_what_is_around_it(tmp_path: Path) -> None:
-    spec = ModelSpec("cqt-tiny", FRAMES, TINY, window_s=1.0, reference_lufs=-18.0, family=NAME)
+@pytest.mark.parametrize(("frames", "sizes"), [(FRAMES, TINY), (replace(FRAMES, emphasis=0.95, gain=40.0), PATCHED)])
+def test_a_saved_model_fills_a_hole_and_keeps_what_is_around_it(frames: FoldSpec, sizes: CqtSpec, tmp_path: Path) -> None:
+    spec = ModelSpec("cqt-tiny", frames, sizes, window_s=1.0, reference_lufs=-18.0, family=NAME)
     path = tmp_path / "tiny.safetensors"
-    save(path, spec, build_codec(spec)[0], woken(TINY))
+    save(path, spec, build_codec(spec)[0], woken(sizes))
+    assert load(path).spec == spec
     engine = Engine(load(path))
     rng = np.random.default_rng(0)
     left, right = (0.1 * rng.standard_normal((2, 20_000)).astype(np.float32) for _ in range(2))
