@@ -65,6 +65,7 @@ EVALUATE: Table = {
     "takes": ("write takes of chosen systems to a folder, to be heard or checked", "segue.train.takes"),
     "check": ("find clicks, holes, offsets, clipping, lost sides and stuck frames in takes", "segue.train.check"),
     "ladder": ("does a variation lie further away the more noise it starts from?", "segue.train.ladder"),
+    "kicks": ("how strong hits of the bass are in the middle of a transition", "segue.train.kicks"),
     "codec": ("what the codec alone does to music, clip by clip", "segue.train.codec_table"),
     "beats": ("on composed pieces of known tempo: does a take stay on the beat?", "segue.train.beats"),
     "endless": ("play on for minutes and tell what drifts, repeats or goes wrong", "segue.bench.endless"),

@@ -273,3 +273,14 @@ def test_the_ladder_of_variations_is_told_clip_by_clip(data: Path, tmp_path: Pat
     assert found["strictly_rising"] == (np.diff(table, axis=1) > 0).all(axis=1).mean()
     assert [row["mr"] for row in found["rows"]] == pytest.approx(table.mean(axis=0))
     assert cli.main(["evaluate", "ladder", "--data", str(tmp_path / "none")]) == 2
+
+
+def test_kicks_of_transitions_are_told_beside_the_crossfade_s(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evaluate", "kicks", "--data", str(data), "--clips", "2", "--steps", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert rows[0]["system"] == FADE
+    assert rows[2]["value"] == pytest.approx(rows[1]["value"] - rows[0]["value"])
+    assert {row["n"] for row in rows} == {2}
+    assert cli.main(["evaluate", "kicks", "--data", str(tmp_path / "none")]) == 2
