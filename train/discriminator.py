@@ -15,6 +15,7 @@ from segue.train.losses import spectrum
 
 WINDOWS = (2048, 1024, 512, 256, 128)
 SLOPE = 0.2
+COMPANDING = 0.4  # sizes are judged to this power, as the live codec hears them: music's treble lies 60 dB below its bass
 DILATIONS = (1, 2, 4)  # over time, one a layer; each layer halves the frequencies
 Verdicts = list[list[Tensor]]  # of each scale: the features of its layers, then its verdict
 
@@ -34,7 +35,9 @@ class Scale(nn.Module):
 
     def forward(self, audio: Tensor) -> list[Tensor]:
         """`[B, 2, N]` to the features of each layer and the verdict, `[B, C, bins, frames]` each."""
-        X = torch.view_as_real(spectrum(audio, self.window)).permute(0, 3, 1, 2)
+        X = torch.view_as_real(spectrum(audio, self.window))
+        size = X.square().sum(-1, keepdim=True) + 1e-7
+        X = (X * size ** ((COMPANDING - 1) / 2)).permute(0, 3, 1, 2)
         h = X.reshape(audio.shape[0], -1, *X.shape[-2:])
         found = []
         for layer in self.layers:
