@@ -11,7 +11,6 @@ from torch import Tensor
 
 from segue.engine.collage import FADE, Collage, coming_to, going_on
 from segue.engine.compose import Audio, Line, Parts
-from segue.engine.novelty import coarse
 from segue.engine.repetition import Heard, Values
 from segue.engine.seam import spliced
 
@@ -30,8 +29,7 @@ def grounded(
     """The line with its texture, and where nothing stood with a collage in its latents too; without context as it was.
 
     channels: how many of the first latent channels are compared where places are to be alike. memory: what is cut instead of
-    the left context. beat_s: seconds of a beat of it, where known. played: as of `collage.going_on`;
-    the left context alone where that is not known.
+    the left context. beat_s: seconds of a beat of it, where known. played: as of `collage.going_on`.
     """
     new = line.windows[-1].first + line.windows[-1].new
     frames = line.x_bar.shape[-1]
@@ -89,7 +87,7 @@ def _around(
     after = Heard(x[:, end:], texture[:, end * hop :], channels)
 
     def on(count: int) -> Collage | None:
-        return going_on(before, count, hop, rate, rng, memory, beat_s, coarse(before.audio) if played is None else played)
+        return going_on(before, count, hop, rate, rng, memory, beat_s, played)
 
     def to(count: int) -> Collage | None:
         return coming_to(after, count, hop, rate, rng, beat_s)
