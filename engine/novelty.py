@@ -13,7 +13,7 @@ from segue.engine.repetition import Audio, Values
 
 COARSE = 32  # samples of which one is made: 690 Hz and below is compared at 44.1 kHz
 WINDOW_S, EVERY_S = 1.0, 0.5  # what is compared, and how often
-HEARD = 0.85  # correlation over 690 Hz and below from which a second counts as heard; 0.9 over all of it is a copy
+HEARD = 0.8  # correlation over 690 Hz and below from which a second counts as heard; 0.9 over all of it is a copy
 QUIET = 1e-4  # RMS under which a window is silence and repeats nothing
 
 
