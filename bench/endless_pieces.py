@@ -53,7 +53,7 @@ def figures(told: dict[str, Any]) -> dict[str, Any]:
     """Of what was played and its source, the figures of one piece; flux as a share of the source's.
 
     level_lu: mean loudness less the source's. range_lu: loudness range of 3 s stretches, and the source's. tempo_held: share of
-    stretches of 20 s near the source's tempo.
+    stretches of 20 s near the source's tempo. largest_step: over the material's own, of all seams.
     """
     made, source = told["endless"], told["source"]
     return {
@@ -70,6 +70,7 @@ def figures(told: dict[str, Any]) -> dict[str, Any]:
         "source_repeated": source["repeated"],
         "dc": made["dc"],
         "source_dc": source["dc"],
+        "largest_step": told["largest_step_over_material"],
         "tempo_held": made["tempo"]["held"] if made["tempo"] else None,
         "beat_share": made["tempo"]["share"] if made["tempo"] else None,
         "source_beat_share": source["tempo"]["share"] if source["tempo"] else None,
@@ -91,6 +92,7 @@ def holding(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         ),
         "at the tempo throughout": sum(row["tempo_held"] == 1 for row in rows),
         f"DC under {OFFSET:g}, or no more than the source's": sum(row["dc"] <= max(OFFSET, row["source_dc"]) for row in rows),
+        "no seam rougher than the material": sum((row["largest_step"] or 0) <= 1 for row in rows),
         "no gap": sum(row["gaps"] == 0 for row in rows),
     }
 
@@ -98,7 +100,7 @@ def holding(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as Markdown, and how many hold each point."""
     heads = ["piece", "level, LU", "range, LU (source)", "LU a minute", "flux share", "heard before (source)", "most alike", "DC",
-             "at the tempo", "beat (source)", "clicks", "holes"]  # fmt: skip
+             "at the tempo", "beat (source)", "roughest seam", "clicks", "holes"]  # fmt: skip
     lines = [heads]
     for row in rows:
         lines.append([
@@ -106,7 +108,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             said(row["lu_per_minute"], "+.1f"), said(row["flux_share"], ".2f"), f"{row['repeated']} ({row['source_repeated']})",
             said(row["most_alike"], ".2f"), said(row["dc"], ".4f"), said(row["tempo_held"], ".2f"),
             f"{said(row['beat_share'], '.2f')} ({said(row['source_beat_share'], '.2f')})",
-            str(row["clicks"]), str(row["holes"]),
+            said(row["largest_step"], ".2f"), str(row["clicks"]), str(row["holes"]),
         ])  # fmt: skip
     held = "; ".join(f"{words}: {count}" for words, count in holding(rows).items())
     return f"{markdown(lines)}\n\nOf {len(rows)} pieces: {held}."

@@ -71,13 +71,14 @@ def piece(level: float, spread: float, moved: float, repeated: int, own: int = 9
             "faults": {"clicks": 0, "holes": 0, "clipped": 0, "stuck_s": 0.0},
         }  # fmt: skip
 
-    return {"takes": 15, "gaps": 0, "endless": part(level, moved, repeated), "source": part(-20.0, 10.0, own)}
+    told = {"takes": 15, "gaps": 0, "largest_step_over_material": 0.5 + 0.3 * repeated}
+    return {**told, "endless": part(level, moved, repeated), "source": part(-20.0, 10.0, own)}
 
 
 def test_pieces_are_counted_by_what_they_hold() -> None:
     rows = [{"piece": "one"} | figures(piece(-21.0, 2.0, 5.0, 0)), {"piece": "two"} | figures(piece(-24.0, 4.0, 9.0, 3, 0, 0.5))]
     counts = list(holding(rows).values())
-    assert counts == [1, 1, 2, 2, 1, 1, 0, 1, 2, 2]
+    assert counts == [1, 1, 2, 2, 1, 1, 0, 1, 2, 1, 2]
     assert list(holding([rows[0] | {"source_repeated": 0}]).values())[6] == 1
     assert "| one | -1.0 | 2.0 (2.0) | +0.0 | 0.50 | 0 (9) |" in table(rows)
     assert table(rows).endswith("no gap: 2.")
