@@ -156,7 +156,7 @@ def test_stored_rows_become_a_part_of_a_document(tmp_path: Path) -> None:
     rows, form = read_rows(stored)
     into(rows, document, "few_steps", form)
     head, _, first, *rest = document.read_text(encoding="utf-8").split("\n")[3:-2]
-    assert head.startswith("| regime | steps | system | MR | MR over that of many steps, 95 % | frechet | clips |")
+    assert head.startswith("| regime | steps | system | MR | MR over that of many steps, 95 % | frechet | n |")
     assert first == "| clean | 4 | before | 1.50 | 1.01 [0.95, 1.06], within 10% | 1.50 | 8 |"
     assert [line.split(" | ")[1] for line in rest] == ["4", "2", "1"]
 

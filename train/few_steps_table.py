@@ -46,12 +46,12 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown: a line for each regime, number of steps and system, and what a metric is of many steps' beside it."""
     metrics = [row.metric for row in rows if not row.metric.endswith(CHANGE)]
     columns = sorted(dict.fromkeys(metrics), key=lambda metric: metric.removesuffix(RATIO) not in ("MR", "KLD"))
-    lines = [["regime", "steps", "system", *(_head(column) for column in columns), "clips"]]
+    lines = [["regime", "steps", "system", *(_head(column) for column in columns), "n"]]
     found = {(row.task, row.steps, row.system, row.metric): row for row in rows}
     for key in dict.fromkeys((row.task, row.steps, row.system) for row in rows):
         cells = [found.get((*key, column)) for column in columns]
         told = ["" if row is None else _cell(row) for row in cells]
-        lines.append([key[0], str(key[1]), key[2], *told, str(max(row.n for row in cells if row))])
+        lines.append([key[0], str(key[1]), key[2], *told, ", ".join(dict.fromkeys(str(row.n) for row in cells if row))])
     return markdown(lines)
 
 
