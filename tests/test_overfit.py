@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,12 +89,10 @@ def test_a_short_clip_is_held_to_its_samples(recipe: str) -> None:
     assert isinstance(work.spec.codec, FoldSpec)
     level = gain_to(REFERENCE_LUFS, [short], work.spec.codec.rate)
     gain = 1 / float(lifted(torch.from_numpy(level * short), work.spec.codec.emphasis).std())
-    if recipe == "paper_waveform":
-        codec = replace(work.spec.codec, gain=gain, frame=512, hop=512)
-        smaller = replace(work.spec.denoiser, channels=1024, multipliers=(1, 1, 1))  # type: ignore[type-var]
-    else:
-        codec, smaller = replace(work.spec.codec, gain=gain), replace(work.spec.denoiser, patch=(4, 8))  # type: ignore[type-var]
-    _, result = overfit(replace(work, spec=replace(work.spec, codec=codec, denoiser=smaller)), short)
+    fewer: dict[str, Any] = {"multipliers": (1, 1, 1)} if recipe == "paper_waveform" else {"patch": (4, 8)}
+    smaller = replace(work.spec.denoiser, **fewer)  # type: ignore[type-var]
+    spec = replace(work.spec, codec=replace(work.spec.codec, gain=gain), denoiser=smaller)
+    _, result = overfit(replace(work, spec=spec), short)
     assert result.ratio is None
     assert result.take_mel <= OF_NOISE * result.noise_mel
     assert result.latent_error < OWN

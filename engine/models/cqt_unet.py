@@ -74,13 +74,15 @@ def frames_of(audio: Tensor, hop: int) -> Tensor:
 def patched(h: Tensor, patch: tuple[int, int]) -> Tensor:
     """`[B, C, rows * r, columns * c]` as `[B, C * r * c, rows, columns]`."""
     r, c = patch
-    return h.unflatten(3, (-1, c)).unflatten(2, (-1, r)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+    places: Tensor = h.unflatten(3, (-1, c)).unflatten(2, (-1, r)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+    return places
 
 
 def unpatched(h: Tensor, patch: tuple[int, int]) -> Tensor:
     """The inverse of `patched`."""
     r, c = patch
-    return h.unflatten(1, (-1, r, c)).permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+    grid: Tensor = h.unflatten(1, (-1, r, c)).permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+    return grid
 
 
 def real_of(c: Tensor) -> Tensor:
