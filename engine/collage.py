@@ -100,7 +100,7 @@ def _least_heard(
             within = (place + int(rng.integers(past.window))) * COARSE
             other = planned([cut for cut in cuts if cut.first * hop < within])
             sound = heard(other)
-            alike = past.alike(coarse(sound), place)
+            alike = past.alike(coarse(sound), place, least)
             if alike < least:
                 cuts, audio, least = other, sound, alike
     return cuts, audio

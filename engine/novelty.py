@@ -40,10 +40,13 @@ class Played:
         """Where the windows of `count` coarse samples begin, of which the first reaches EVERY_S into them."""
         return range(self._step - self.window, count - self.window + 1, self._step)
 
-    def alike(self, new: Values, place: int) -> float:
+    def alike(self, new: Values, place: int, enough: float = np.inf) -> float:
         """The largest correlation, sign ignored, of the windows at a place of what follows, and EVERY_S before it, with any place
-        that ended before they began."""
-        return max(self._alike(new, at) for at in (place - self._step, place) if at > -self.window)
+        that ended before they began. enough: a likeness that ends the search, as large as it is."""
+        here = self._alike(new, place)
+        if here >= enough or place - self._step <= -self.window:
+            return here
+        return max(here, self._alike(new, place - self._step))
 
     def _alike(self, new: Values, place: int) -> float:
         n, now = self.window, len(self._played)
