@@ -12,10 +12,10 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from segue.engine.checkpoint import load
+from segue.engine.checkpoint import load, save
 from segue.engine.engine import Engine
 from segue.engine.gaussian import Gaussian, ar1
-from segue.engine.models.dit import DitSpec
+from segue.engine.models.dit import Dit, DitSpec
 from segue.engine.models.folding import FoldSpec
 from segue.engine.models.paper_dit import PaperDitSpec
 from segue.engine.models.spec import ModelSpec
@@ -226,6 +226,24 @@ def test_every_family_trains_packs_and_plays(prepared: Path, tmp_path: Path, fam
 
 def _plain(spec: object) -> dict[str, object]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(spec).items()}  # type: ignore[call-overload]
+
+
+def test_a_decoder_is_trained_on_from_a_model(prepared: Path, tmp_path: Path) -> None:
+    small = codec_recipe.Recipe(batch=1, frames=16, steps=1, codec=CODEC, settle_clips=2)
+    first = codec_stage.train_codec(small, [prepared], Plan(tmp_path / "first"))
+    _, codec = load_codec(first)
+    denoiser = replace(SMALL, channels=CODEC.latent_dim)
+    save(
+        tmp_path / "mine.safetensors", ModelSpec("mine", codec=CODEC, denoiser=denoiser), codec, Dit(denoiser), {"codec": "fp32"}
+    )
+    recipe = replace(small, stage="decoder", rate=1e-9)
+    start = tmp_path / "mine.safetensors"
+    again = codec_stage.train_codec(recipe, [prepared], Plan(tmp_path / "again"), start)
+    tuned = finetune.finetune_codec(recipe, finetune.Recipe(width=4), [prepared], start, Plan(tmp_path / "tuned"))
+    begun = torch.load(first, weights_only=True)["ema"]
+    for path in (again, tuned):
+        after = torch.load(path, weights_only=True)["ema"]
+        assert all(torch.allclose(begun[key], after[key], atol=1e-6) for key in begun), path.parent.name
 
 
 def test_fine_tuning_moves_the_decoder_alone_and_resumes_exactly(prepared: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from segue.train.clips import Library
 from segue.train.codec_loss import losses
 from segue.train.codec_recipe import Recipe, build_codec, learns, read_recipe
 from segue.train.ema import Ema
+from segue.train.encode import load_codec
 from segue.train.feed import Feed
 from segue.train.keeping import kept, stepped, taken_up
 from segue.train.optim import Stepper, rate_at
@@ -55,10 +56,10 @@ class Run:
             **kept(self),
         }
 
-    def begin(self, state: dict[str, Any]) -> None:
-        """Take the averaged weights of another run, and no more."""
-        self.codec.load_state_dict(state["ema"])
-        self.ema.module.load_state_dict(state["ema"])
+    def begin(self, weights: dict[str, Tensor]) -> None:
+        """Take the weights of another codec, and no more."""
+        self.codec.load_state_dict(weights)
+        self.ema.module.load_state_dict(weights)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`. Raises ValueError where it is of another codec or stage."""
@@ -121,7 +122,7 @@ def reconstructions(run: Run, library: Library, folder: Path) -> Callable[[int],
 
 
 def train_codec(recipe: Recipe, data: list[Path], plan: loop.Plan, start: Path | None = None) -> Path:
-    """Train as planned; returns the checkpoint `plan.out/codec.pt`. `start` gives the weights of another run.
+    """Train as planned; returns the checkpoint `plan.out/codec.pt`. `start`: a codec to begin with, as `load_codec` takes it.
 
     A codec without weights is written as it is. Raises `FileNotFoundError` where nothing is prepared, and as `loop.train` does.
     """
@@ -130,7 +131,7 @@ def train_codec(recipe: Recipe, data: list[Path], plan: loop.Plan, start: Path |
         return write_fixed(recipe, plan.out)
     run = Run(recipe, parallel.device(), library)
     if start is not None:
-        run.begin(torch.load(start, map_location=run.device, weights_only=True))
+        run.begin(load_codec(start)[1].state_dict())
     every = [loop.Every(recipe.sample_steps, reconstructions(run, library, plan.out / "samples"))]
     path = loop.train(run, "codec", plan, recipe.steps, every)
     if recipe.stage == "both":
@@ -155,7 +156,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue train codec`."""
     parser.add_argument("--recipe", type=Path, default=Path("codec"), help="YAML recipe, or the name of one that ships")
     parser.add_argument("--data", type=Path, nargs="+", default=[Path(".cache/audio")], help="folders made by `train prepare`")
-    parser.add_argument("--from", dest="start", type=Path, default=None, help="begin with the weights of this checkpoint")
+    parser.add_argument("--from", dest="start", type=Path, default=None, help="begin with this checkpoint, or a model's codec")
     loop.add_arguments(parser)
 
 

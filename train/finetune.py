@@ -15,6 +15,7 @@ from segue.train import codec_recipe, loop, parallel
 from segue.train.clips import Library
 from segue.train.codec_loss import Chance, coded, draw_distance, fit
 from segue.train.discriminator import WINDOWS, Discriminator, deceiving_loss, feature_loss, judging_loss
+from segue.train.encode import load_codec
 from segue.train.keeping import stepped
 from segue.train.optim import Stepper, rate_at
 from segue.train.recipe import made, read
@@ -111,7 +112,7 @@ def finetune_codec(recipe: codec_recipe.Recipe, ours: Recipe, data: list[Path], 
     library = Library(data)
     run = Run(recipe, ours, parallel.device(), library)
     if start is not None:
-        run.begin(torch.load(start, map_location=run.device, weights_only=True))
+        run.begin(load_codec(start)[1].state_dict())
     elif not plan.resume:
         raise ValueError("codec-finetune: got no codec; name the checkpoint of `train codec` with --from, or --resume a run")
     every = [loop.Every(recipe.sample_steps, base.reconstructions(run, library, plan.out / "samples"))]
@@ -125,7 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue train codec-finetune`."""
     parser.add_argument("--recipe", type=Path, default=Path("codec_finetune"), help="YAML recipe, or the name of one that ships")
     parser.add_argument("--data", type=Path, nargs="+", default=[Path(".cache/audio")], help="folders made by `train prepare`")
-    parser.add_argument("--from", dest="start", type=Path, default=None, help="the codec's checkpoint")
+    parser.add_argument("--from", dest="start", type=Path, default=None, help="the codec's checkpoint, or a model")
     loop.add_arguments(parser)
 
 
