@@ -74,7 +74,7 @@ class Recording:
 def judged(recording: Recording, bpm: float | None = None) -> dict[str, Any]:
     """Everything that is measured on a recording; None stands for what it is too short for."""
     rate, size = recording.rate, round(EVERY_S * recording.rate)
-    levels, risen, beats, found = list[float](), list[float](), [], []
+    levels, risen, beats, found, offsets = list[float](), list[float](), [], [], list[float]()
     for first in range(0, recording.length, size):
         part = recording.read(first, size)
         levels += [loudness(part[:, i : i + rate], rate) for i in range(0, part.shape[1] - rate + 1, rate)]
@@ -82,6 +82,7 @@ def judged(recording: Recording, bpm: float | None = None) -> dict[str, Any]:
         if part.shape[1] >= SHORT_S * rate:
             onsets = flux(part, rate)
             risen.append(float(onsets.mean()))
+            offsets.append(found[-1].dc)  # the mean of a few milliseconds at the end would be no offset
             if part.shape[1] == size:
                 beats.append(beat_of(onsets, rate / MEL_HOP))
         print(
@@ -98,7 +99,7 @@ def judged(recording: Recording, bpm: float | None = None) -> dict[str, Any]:
         "loudness_range_lu": loudness_range(levels),
         "flux": course(risen, EVERY_S),
         "tempo": asdict(drifted) if drifted else None,
-        "dc": max((one.dc for one in found), default=None),
+        "dc": max(offsets, default=None),
         "faults": {name: sum(getattr(one, name) for one in found) for name in ("clicks", "holes", "clipped", "stuck_s")},
         "side_db": course([one.side_db for one in found], EVERY_S),
         "windows": len(again),

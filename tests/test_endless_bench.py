@@ -61,6 +61,12 @@ def test_a_loudness_range_is_that_of_ebu_tech_3342() -> None:
     assert loudness_range([-90.0] * 20) is None
 
 
+def test_the_last_milliseconds_of_a_wave_are_no_offset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wave = 0.3 * np.sin(2 * np.pi * 20 * np.arange(round(20.02 * RATE)) / RATE)  # the last 20 ms are its upper half
+    soundfile.write(tmp_path / "wave.wav", np.stack([wave, wave], axis=1), RATE, subtype="FLOAT")
+    assert told(capsys, "--heard", str(tmp_path / "wave.wav"))["endless"]["dc"] < 1e-3
+
+
 def piece(level: float, spread: float, moved: float, repeated: int, own: int = 9, held: float = 1.0) -> dict[str, Any]:
     """What is said of a piece and of its source, which is at -20 LUFS with flux 10."""
 
