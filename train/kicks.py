@@ -55,8 +55,9 @@ def rows_of(found: Mapping[str, Sequence[float]], ours: Way) -> list[Row]:
     """Of every system the mean of `kicks_db`, and the mean of ours less the crossfade's, clip by clip."""
     each: dict[str, NDArray[np.float64]] = {name: np.asarray(values, np.float64) for name, values in found.items()}
     each[f"{ours.name} - {FADE}"] = each[ours.name] - each[FADE]
+    played = {name: (None, None) if name == FADE else (ours.sampler, ours.steps) for name in each}
     return [
-        Row("transition", name, *((None, None) if name == FADE else (ours.sampler, ours.steps)), METRIC,
+        Row("transition", name, played[name][0], played[name][1], METRIC,
             float(values.mean()), float(values.std()), len(values), interval=interval(values))
         for name, values in each.items()
     ]  # fmt: skip
