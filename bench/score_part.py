@@ -13,6 +13,7 @@ from typing import Any
 from segue.server.recording import HOLD_S
 
 QUANTS = ("off", "1/4", "beat", "bar")
+AWAY_S = 5.0  # after a deck was left: `capture` keeps what sounded on it, and what did not, so a phrase must lie after that
 DECK = "/segue/deck/1/"
 FILE = "/segue/deck/2/"
 
@@ -91,7 +92,7 @@ class Part:
         begun = [Act(FILE + "load", (path,), 4.0), Act(FILE + "cue", (0.0,), 0.3)]
         bridge = self._numbered("transition", "to", 2, "at", 5.0, *self._common((4.0, 8.0)), pause=self._pause(8.0, 10.0))
         fill = self._numbered("infill", "beats", 2.0, "steps", 1, pause=4.0, deck=FILE)
-        back = [Act(DECK + "stop", ("quant", "off"), 0.5), Act(FILE + "pause", (), self._pause())]
+        back = [Act(DECK + "stop", ("quant", "off"), 0.5), Act(FILE + "pause", (), AWAY_S)]
         return [*begun, bridge, fill, Act(FILE + "seek", (3.0,), 1.0), *back]
 
     def _values(self) -> list[Act]:
