@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,16 @@ def test_a_better_decoder_goes_under_the_generator_that_a_model_has(packed: Path
     assert isinstance(after.denoiser, torch.nn.Module)
     kept = after.denoiser.state_dict()
     assert all(torch.allclose(value, kept[key], atol=1e-2) for key, value in before.denoiser.state_dict().items())
+
+
+def test_a_decoder_of_another_size_goes_under_a_model_too(packed: Path, tmp_path: Path) -> None:
+    codec, _ = trained(tmp_path)
+    state = torch.load(codec, weights_only=True)
+    wider = replace(CODEC, decoder_width=2 * CODEC.decoder_width)
+    decoder = {key: value for key, value in LiveCodec(wider).state_dict().items() if key.startswith("decoder.")}
+    torch.save({"ema": state["ema"] | decoder, "spec": asdict(wider)}, codec)
+    pack.pack(codec, packed, tmp_path / "wider.safetensors", {}, ModelSpec("wider"))
+    assert load(tmp_path / "wider.safetensors").spec.codec == wider
 
 
 def test_a_codec_with_other_latents_does_not_go_under_a_model(packed: Path, tmp_path: Path) -> None:

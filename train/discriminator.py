@@ -1,4 +1,4 @@
-"""A multi-scale spectral discriminator: one small network over the complex spectrum at each of five windows.
+"""A multi-scale spectral discriminator: one small network over the companded complex spectrum at each of five windows.
 
 Hinge loss and matched features after Defossez et al. 2022, "High Fidelity Neural Audio Compression".
 """

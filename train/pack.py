@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from segue.engine.checkpoint import PRECISIONS, CheckpointError, load, save
+from segue.engine.checkpoint import PRECISIONS, load, save
 from segue.engine.models.families import families, presets
 from segue.engine.models.spec import FAMILY, Model, ModelSpec
 from segue.engine.models.vae import CodecSpec
@@ -65,7 +65,7 @@ def pack(codec_path: str | Path, generator: str | Path, out: Path, precision: di
 
 def repack(codec_path: str | Path, model: Model, out: Path, precision: dict[str, str], spec: ModelSpec) -> str:
     """Write a model whose codec has learned to decode better; returns the sha256. Raises ValueError where latents differ."""
-    _, codec = load_codec(codec_path)
+    source, codec = load_codec(codec_path)
     assert isinstance(model.codec, nn.Module)
     assert isinstance(model.denoiser, nn.Module)
     if not same_latents(codec, model.codec):
@@ -74,7 +74,7 @@ def repack(codec_path: str | Path, model: Model, out: Path, precision: dict[str,
             "only a codec that was trained on with stage: decoder, or fine-tuned, fits it"
         )
     notes = dict(model.spec.provenance) | dict(spec.provenance)
-    known = replace(model.spec, name=spec.name, heat=spec.heat or model.spec.heat, provenance=notes)
+    known = replace(model.spec, name=spec.name, codec=source.codec, heat=spec.heat or model.spec.heat, provenance=notes)
     return save(out, known, codec, model.denoiser, precision)
 
 
@@ -108,7 +108,7 @@ def run(args: Any) -> int:
     try:
         spec = ModelSpec(args.name, heat=args.heat, provenance=dict(note.split("=", 1) for note in args.note))
         sha256 = pack(args.codec, args.diffusion, args.out, precision, spec)
-    except (CheckpointError, FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
