@@ -275,6 +275,14 @@ def test_the_ladder_of_variations_is_told_clip_by_clip(data: Path, tmp_path: Pat
     assert cli.main(["evaluate", "ladder", "--data", str(tmp_path / "none")]) == 2
 
 
+@pytest.mark.parametrize("command", ["ladder", "kicks"])
+def test_music_too_short_to_be_judged_is_said(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "eval").mkdir()
+    soundfile.write(tmp_path / "eval" / "short.wav", 0.1 * np.ones((44_100, 2)), 44_100)
+    assert cli.main(["evaluate", command, "--data", str(tmp_path), "--clips", "1"]) == 2
+    assert "clips: got no two loud stretches of 1 clips; ask for more" in capsys.readouterr().err
+
+
 def test_kicks_of_transitions_are_told_beside_the_crossfade_s(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,23 +11,19 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from segue.engine.checkpoint import CheckpointError, load
-from segue.engine.engine import Engine
+from segue.train import opening
 from segue.train.bootstrap import interval
-from segue.train.cases import Audio, Case, cases, draw
+from segue.train.cases import Audio, Case, cases
 from segue.train.judge import SEEDS
 from segue.train.rows import Row, table
 from segue.train.systems import FADE, Way, power_crossfade
-from segue.train.yamnet import data_folder
 
-CLIPS = 18
 BASS_HZ = 150.0  # a bass drum's fundamental and little else that begins so suddenly
 STEP_S = 0.010  # of the amplitude whose rises count
 LEAST = 1e-5  # a rise a step, -100 dB, under which there is no hit
@@ -65,23 +61,15 @@ def rows_of(found: Mapping[str, Sequence[float]], ours: Way) -> list[Row]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate kicks`."""
-    parser.add_argument("--model", default="live", help="name of a shipped model, or a model file")
-    parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ (default: SEGUE_DATA)")
-    parser.add_argument("--clips", type=int, default=CLIPS, help="how many pairs of clips")
-    parser.add_argument("--steps", type=int, default=4, help="sampler steps")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    opening.add_options(parser, "pairs of clips")
 
 
 def run(args: Any) -> int:
     """`segue evaluate kicks`: 0, or 2 with one line where the model or the data are missing."""
     try:
-        engine = Engine(load(args.model))
-        drawn = draw((args.data or data_folder()) / "eval", args.clips, engine.sample_rate)
-    except (CheckpointError, FileNotFoundError) as error:
+        engine, drawn = opening.opened(args)
+    except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
-        return 2
-    if not drawn:
-        print(f"kicks: got no two loud stretches of {args.clips} clips; ask for more", file=sys.stderr)
         return 2
     way, found = Way("transition", args.steps), dict[str, list[float]]()
     for number, one in enumerate(cases("transition", drawn, engine.sample_rate)):

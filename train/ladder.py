@@ -5,21 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segue.engine.checkpoint import CheckpointError, load
 from segue.engine.engine import Engine
 from segue.engine.measure import mel_distance
 from segue.engine.paper import level_of_share
 from segue.engine.request import Request
-from segue.train.cases import Case, cases, draw
-from segue.train.yamnet import data_folder
+from segue.train import opening
+from segue.train.cases import Case, cases
 
-CLIPS = 18
 SHARES = (0.25, 0.5, 0.75, 0.85, 1.0)
 
 
@@ -37,19 +34,14 @@ def distances(engine: Engine, one: Case, shares: tuple[float, ...], steps: int, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate ladder`."""
-    parser.add_argument("--model", default="live", help="name of a shipped model, or a model file")
-    parser.add_argument("--data", type=Path, default=None, help="folder that holds eval/ (default: SEGUE_DATA)")
-    parser.add_argument("--clips", type=int, default=CLIPS, help="how many clips of 6 s, of which the middle 2 s are varied")
-    parser.add_argument("--steps", type=int, default=4, help="sampler steps")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    opening.add_options(parser, "clips of 6 s, of which the middle 2 s are varied")
 
 
 def run(args: Any) -> int:
     """`segue evaluate ladder`: 0, or 2 with one line where the model or the data are missing."""
     try:
-        engine = Engine(load(args.model))
-        drawn = draw((args.data or data_folder()) / "eval", args.clips, engine.sample_rate)
-    except (CheckpointError, FileNotFoundError) as error:
+        engine, drawn = opening.opened(args)
+    except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     found = []
