@@ -187,6 +187,11 @@ def in_jack(frames: NDArray[np.int64], pairs: list[tuple[int, float]], cycles: l
     return np.array([frame + np.median(apart[near]) for frame, near in zip(frames, around, strict=True)], float)
 
 
+def quantile_ms(errors: Floats, at: float) -> float | None:
+    """None where nothing was counted: a machine that loses periods all the time."""
+    return round(float(np.quantile(errors, at)), 3) if len(errors) else None
+
+
 def row(
     source: str,
     block: int,
@@ -222,10 +227,10 @@ def row(
         "commits": len(asked),
         "heard": len(heard),
         "counted": len(kept),
-        "median_ms": round(float(np.median(kept)), 3),
-        "p95_ms": round(float(np.quantile(kept, 0.95)), 3),
-        "max_ms": round(float(kept.max()), 3),
-        "mean_ms": round(float(np.mean(np.array(errors)[chosen])), 3),
+        "median_ms": quantile_ms(kept, 0.5),
+        "p95_ms": quantile_ms(kept, 0.95),
+        "max_ms": quantile_ms(kept, 1.0),
+        "mean_ms": round(float(np.mean(np.array(errors)[chosen])), 3) if chosen.any() else None,
         "over_3_ms": int((kept > 3.0).sum()),
         "lost_periods": len(holes),
         "after_lost": [round(float(e), 3) for e in disturbed],

@@ -15,6 +15,9 @@ from segue.bench.live import LiveError
 from segue.bench.phase import RATE, in_jack, onsets, row
 from segue.bench.phase_peers import PROGRAMME, stepped, tempo
 
+COMMITS = 12
+FEWEST = 3  # of them that must lie apart from periods that the machine lost, for the test to tell anything
+
 
 def test_the_programme_has_steps_and_ramps_of_two_bpm_a_second() -> None:
     assert {round(abs(last - first) / lasts, 6) for lasts, first, last in PROGRAMME} == {0.0, 2.0}
@@ -61,6 +64,18 @@ def test_periods_that_jack_lost_on_the_way_move_no_error() -> None:
     np.testing.assert_array_equal(found, [5000 + 3 * RATE + 11, 5000 + 15 * RATE + 13 + gone])
 
 
+def test_where_every_commit_follows_a_loss_no_error_is_told_instead_of_an_invented_one() -> None:
+    block, first = 256, 256
+    frames = np.arange(first, 4 * RATE, block)
+    late = 0.05 * (frames // RATE)  # 50 ms are lost each second
+    pairs = [(int(f), 100.0 + f / RATE + l) for f, l in zip(frames, late, strict=True)]
+    truth = {"beats": [(100.0 + 0.01 * k, 0.02 * k, 120.0) for k in range(1000)], "steps": []}
+    said = row("link", block, (0.0, 0.0), ["beat", "beat"], np.array([RATE + 5000, 2 * RATE + 5000]), first, pairs, truth)
+    assert (said["counted"], said["median_ms"], said["max_ms"]) == (0, None, None)
+    assert said["lost_periods"] == 3
+    assert len(said["after_lost"]) == 2
+
+
 @pytest.mark.realtime
 @pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is missing: apt-get install jackd2")
 @pytest.mark.parametrize("source", ["link", "midi"])
@@ -69,10 +84,11 @@ def test_commits_fall_on_the_beats_of_a_real_master(source: str, monkeypatch: py
     monkeypatch.setenv("SEGUE_TEST_ENGINE", json.dumps([sys.executable, str(Path(__file__).with_name("fake_engine.py")), "0.3"]))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     try:
-        said = phase.measure(source, 4, 256, (-0.001, 0.001), 1)
+        said = phase.measure(source, COMMITS, 256, (-0.001, 0.001), 1)
     except LiveError as error:
         pytest.skip(str(error))
-    assert said["heard"] == 4
-    assert said["counted"] == 4
+    assert said["heard"] == COMMITS
+    if said["counted"] < FEWEST:
+        pytest.skip(f"jackd lost periods {said['lost_periods']} times meanwhile: {said['counted']} commits lie apart from that")
     assert said["median_ms"] < 1.0
     assert said["max_ms"] < 3.0
