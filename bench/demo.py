@@ -26,8 +26,10 @@ from segue.bench.live import LiveError, jack, serve
 from segue.bench.tape import Player
 from segue.clients.python import Client, SegueError
 from segue.engine.measure import own_loudness_steps
+from segue.server.audio.files import FileError
 from segue.server.audio.segment import Segment
 from segue.server.audio.values import NotHeard, Ring
+from segue.server.audio.writing import check_output, create
 from segue.server.jobs import Audio
 from segue.server.score import ScoreError
 from segue.server.takelog import row
@@ -61,9 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Performs; exit code 1 where it could not be carried through, 2 for an input that cannot be used."""
     try:
+        check_output(args.out)
         with tempfile.TemporaryDirectory(prefix="segue-demo-") as folder:
             report = perform(args, Path(folder))
-    except ScoreError as error:
+    except (ScoreError, FileError) as error:
         print(f"segue demo: {error}", file=sys.stderr)
         return 2
     except (LiveError, SegueError) as error:
@@ -83,7 +86,8 @@ def perform(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     plan = planned(length)
     stage = with_jack if shutil.which("jackd") and not args.no_jack else without_jack
     audio, first, takes, facts = stage(args, clip, following, plan)
-    soundfile.write(args.out, audio.T, RATE, subtype="PCM_24")
+    with create(args.out, RATE) as out:
+        out.write(audio.T)
     rows = [row(take, audio, RATE, first) for take in takes]
     picture = drawn(args.picture, audio, rows, first)
     own = max(own_loudness_steps(soundfile.read(path, dtype="float32")[0].T, RATE) for path in (clip, following))

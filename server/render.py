@@ -16,6 +16,7 @@ from typing import Any
 import soundfile
 
 from segue.server.audio.files import FileError, FileReader
+from segue.server.audio.writing import check_output, create
 from segue.server.config import Config, add_embedder
 from segue.server.jobs import Audio
 from segue.server.score import Event, ScoreError, read_score
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     """Renders; exit code 2 with one line where it cannot."""
     try:
         score = read_score(args.score)
+        check_output(args.output)
         if Path(args.output).exists() and Path(args.output).samefile(args.input):
             raise ScoreError(f"{args.output}: is the input itself; give another name for the output")
         with opened(args.input, 44_100) as reader:
@@ -121,7 +123,7 @@ def rendered(args: argparse.Namespace, score: list[Event], reader: FileReader) -
     log, digest, frames = TakeLog(args.log), hashlib.sha256(), reader.length + round(args.tail * config.rate)
     stage = Stage(config, lambda segment: Inference(engine, segment, config.rate), state, args.cost, log)
     try:
-        with soundfile.SoundFile(args.output, "w", config.rate, 2, subtype="PCM_24") as out:
+        with create(args.output, config.rate) as out:
             for audio in perform(stage, reader.read, frames, score):
                 out.write(audio.T)
                 digest.update(audio.T.tobytes())

@@ -1,6 +1,7 @@
 """`segue restore IN OUT --kind KIND`: makes anew what an old recording has lost, a whole file of any length, offline.
 
 The file goes through twice: once to find its level, its gaps or where it clips, once to restore it. Memory does not grow.
+What is made waits beside OUT as floats: peaks put back may lie beyond full scale, and then all is lowered until they fit.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import argparse
 import hashlib
 import json
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +21,7 @@ import numpy as np
 import soundfile
 
 from segue.server.audio.files import FileError, FileReader
+from segue.server.audio.writing import check_output, create
 from segue.server.jobs import Audio
 from segue.server.survey import DROP_DB, SHORTEST_GAP_S, Survey
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 KINDS = ("lowpass", "declip", "gaps")
 CHUNK = 1 << 18  # samples looked at at once
+FULL_SCALE = 1 - 2.0**-23  # the largest sample of 24 bits
 # Where each kind starts (T) and how hard it is held to what is left, by measurement (docs/LOG.md)
 START = {"lowpass": 1.0, "declip": 0.3, "gaps": 1.0}
 PULL = {"lowpass": 0.0, "declip": 0.0, "gaps": 0.0}
@@ -37,7 +43,7 @@ class RestoreError(ValueError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `segue restore`."""
     parser.add_argument("input", metavar="IN", help="the recording: any audio file")
-    parser.add_argument("output", metavar="OUT", help="WAV or FLAC file to write, at the model's rate")
+    parser.add_argument("output", metavar="OUT", help="WAV or FLAC file to write, at the model's rate, mono where IN is")
     parser.add_argument("--kind", required=True, choices=KINDS, help="what it lost: its treble, its peaks, or whole moments")
     parser.add_argument(
         "--cutoff", type=float, default=0.0, metavar="HZ", help="lowpass: above it nothing is left; found without it"
@@ -129,19 +135,26 @@ def restored(args: argparse.Namespace, reader: FileReader, model: Any) -> dict[s
         reader.seek(first)
         return reader.read(n)
 
-    total, frames, began = hashlib.sha256(), 0, time.monotonic()
-    count = restorer.windows(reader.length)
-    with soundfile.SoundFile(args.output, "w", rate, 2, subtype="PCM_24") as out:
+    total, frames, peak, began = hashlib.sha256(), 0, 0.0, time.monotonic()
+    count, channels = restorer.windows(reader.length), min(2, reader.channels)
+    with waiting(Path(args.output), rate, channels) as made:
         for number, piece in enumerate(restorer.pieces(read, reader.length, repair), 1):
-            out.write(piece.T)
-            total.update(np.ascontiguousarray(piece).tobytes())
-            frames += piece.shape[1]
+            kept = piece[:channels]
+            made.write(kept.T)
+            total.update(np.ascontiguousarray(kept).tobytes())
+            frames, peak = frames + kept.shape[1], max(peak, float(np.abs(kept).max()))
             print(progress(number, count, began), end="", file=sys.stderr, flush=True)
+        lowered = min(1.0, FULL_SCALE / peak)
+        made.seek(0)
+        with create(args.output, rate, channels) as out:
+            for block in made.blocks(CHUNK, dtype="float32", always_2d=True):
+                out.write(block * np.float32(lowered))
     print(file=sys.stderr)
     seconds = time.monotonic() - began
     return {
         "kind": args.kind,
         "sample_rate": rate,
+        "channels": channels,
         "frames": frames,
         "windows": count,
         "cutoff": repair.damage.cutoff if isinstance(repair.damage, LowPass) else None,
@@ -149,10 +162,21 @@ def restored(args: argparse.Namespace, reader: FileReader, model: Any) -> dict[s
         "steps": repair.steps,
         "T": repair.T,
         "weight": repair.weight,
+        "gain_db": float(20 * np.log10(lowered)),
         "seconds": seconds,
         "rtf": seconds * rate / frames,
         "sha256": total.hexdigest(),
     }
+
+
+@contextmanager
+def waiting(output: Path, rate: int, channels: int) -> Iterator[soundfile.SoundFile]:
+    """A file of floats to write and to read, in the folder of the output and gone afterwards."""
+    with (
+        tempfile.NamedTemporaryFile(dir=output.parent, prefix=".segue-restore-") as file,
+        soundfile.SoundFile(file, "w+", rate, channels, format="W64", subtype="FLOAT") as made,
+    ):
+        yield made
 
 
 def apart(source: Path, out: Path) -> None:
@@ -170,8 +194,9 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_flush_denormal(True)
     try:
-        model = make(args.backend, checkpoint.load(args.model, args.torch_device), args.torch_device)
+        check_output(args.output)
         apart(Path(args.input), Path(args.output))
+        model = make(args.backend, checkpoint.load(args.model, args.torch_device), args.torch_device)
         with FileReader(args.input, model.rate) as reader:
             report = restored(args, reader, model)
     except (RestoreError, FileError, ValueError, OSError, soundfile.LibsndfileError) as error:
@@ -180,7 +205,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report))
     else:
-        print(
-            f"{args.output}: {report['frames'] / model.rate:.1f} s in {report['seconds']:.1f} s, sha256 {report['sha256'][:16]}"
-        )
+        lowered = f", lowered by {-report['gain_db']:.1f} dB so that its peaks fit" if report["gain_db"] < 0 else ""
+        took = f"{report['frames'] / model.rate:.1f} s in {report['seconds']:.1f} s"
+        print(f"{args.output}: {took}{lowered}, sha256 {report['sha256'][:16]}")
     return 0

@@ -181,3 +181,52 @@ def test_memory_does_not_grow_with_the_recording(toy: Model) -> None:
 
 def test_the_command_names_the_kinds_of_the_engine() -> None:
     assert command.KINDS == damages.KINDS == tuple(command.START) == tuple(command.PULL)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("new.mp3", "got a name that ends in .mp3, allowed are those of 24-bit formats; give one in .wav or .flac"),
+        ("new.song", "got a name that ends in .song"),
+        ("new", "got a name that has no ending"),
+        ("nowhere/new.wav", "nowhere is no folder; make it first"),
+    ],
+)
+def test_where_nothing_can_be_written_is_said_before_anything_is_made(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str
+) -> None:
+    score = Path(__file__).parents[1] / "examples" / "continue.yaml"
+    for words in (["restore", "--kind", "gaps", "--model", "nowhere"], ["render", "--score", str(score), "--model", "nowhere"]):
+        assert main([words[0], str(recording), str(tmp_path / name), *words[1:]]) == 2
+        err = capsys.readouterr().err
+        assert sentence in err
+        assert err.count("\n") == 1
+    assert main(["demo", "--out", str(tmp_path / name), "--model", "nowhere"]) == 2
+    assert sentence in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [recording.name]
+
+
+def test_peaks_beyond_full_scale_are_kept_by_lowering_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recording that clips at full scale, as most that clip do, is not clipped again where it is written."""
+    truth = tones(2.0)
+    loud = 2 * truth / np.abs(truth).max()
+    path, out = tmp_path / "loud.wav", tmp_path / "new.flac"
+    soundfile.write(path, loud.T.clip(-1, 1), RATE, subtype="PCM_24")
+    assert main(["restore", str(path), str(out), "--kind", "declip", "--steps", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    made, clipped = (soundfile.read(file, always_2d=True)[0].T for file in (out, path))
+    beyond = made / 10 ** (report["gain_db"] / 20)
+    assert report["gain_db"] < -1
+    assert np.abs(made).max() <= 1
+    assert np.abs(beyond).max() > 1.1
+    whole = np.abs(clipped) < 0.9
+    assert np.abs(beyond[whole] - clipped[whole]).max() < 1e-5
+    assert {file.name for file in tmp_path.iterdir()} == {"loud.wav", "new.flac"}
+
+
+def test_a_mono_recording_stays_mono(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = tmp_path / "mono.wav", tmp_path / "new.wav"
+    soundfile.write(path, tones(2.0)[0].clip(-0.1, 0.1), RATE, subtype="PCM_24")
+    assert main(["restore", str(path), str(out), "--kind", "declip", "--steps", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["channels"], soundfile.info(out).channels, report["gain_db"]) == (1, 1, 0)

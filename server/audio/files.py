@@ -25,7 +25,10 @@ class FileError(ValueError):
 
 
 class FileReader:
-    """Reads a file as [2, n] float32 at `rate` from any place on; frames that the file does not have are silence."""
+    """Reads a file as [2, n] float32 at `rate` from any place on; frames that the file does not have are silence.
+
+    length in frames of `rate`; channels as the file has them.
+    """
 
     def __init__(self, path: str, rate: int) -> None:
         """Raises FileError."""
@@ -44,6 +47,7 @@ class FileReader:
         self._source, self._rate = source, rate
         self._source_step, self._step = source // common, rate // common
         self.length = max(1, frames * rate // source)
+        self.channels = int(self._file.channels)
         self.seek(0)
 
     def seek(self, position: int) -> None:
