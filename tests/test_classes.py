@@ -19,7 +19,8 @@ from segue.engine.noise import generator
 from segue.train.clips import Library
 from segue.train.condition import NO_CLASS, left_out, one_hot
 from segue.train.data import RATE, prepare, prepare_synthesis, read_index
-from segue.train.diffusion import Run, draw_batch, read_recipe, train_diffusion, with_classes
+from segue.train.diffusion import Run, draw_batch, train_diffusion
+from segue.train.diffusion_recipe import read_recipe, with_classes
 from segue.train.encode import export_latents, load_codec
 from segue.train.latents import Latents
 from segue.train.loop import Plan

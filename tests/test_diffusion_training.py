@@ -10,8 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from segue.engine.models.dit import Dit, DitSpec
+from segue.server.cli import main
 from segue.train.contexts import SHORTEST, context_masks
-from segue.train.diffusion import FEW_STEP_LEVELS, Recipe, Run, draw_levels, read_recipe, train_diffusion, train_step, v_loss
+from segue.train.diffusion import FEW_STEP_LEVELS, Run, draw_levels, train_diffusion, train_step, v_loss
+from segue.train.diffusion_recipe import Recipe, read_recipe
 from segue.train.latents import Latents
 from segue.train.listen import report
 from segue.train.loop import Plan
@@ -116,3 +118,25 @@ def test_the_recipe_that_ships_reads(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("denoiser: {widht: 3}")
     with pytest.raises(ValueError, match="unknown key 'widht'"):
         read_recipe(tmp_path / "bad.yaml")
+
+
+def test_a_run_begins_with_the_generator_of_another(files: list[Path], tmp_path: Path) -> None:
+    latents, steps = Latents(files, FRAMES), 30
+    first = train_diffusion(Recipe(**{**vars(RECIPE), "steps": steps}), latents, latents, Plan(tmp_path / "first"))
+    recipe = tmp_path / "on.yaml"
+    sizes = "{channels: 3, width: 32, layers: 2, heads: 2, rank: 8, kernel: 3}"
+    recipe.write_text(f"denoiser: {sizes}\nframes: {FRAMES}\nbatch: 4\nsteps: 1\nrate: 1.0e-9\ncheck_steps: 0\n")
+    out = tmp_path / "on"
+    folder = str(files[0].parent)
+    argv = ["train", "diffusion", "--recipe", str(recipe), "--latents", folder, "--from", str(first), "--out", str(out)]
+    assert main(argv) == 0
+    a, b = (torch.load(path, weights_only=True) for path in (first, out / "diffusion.pt"))
+    assert b["step"] == 1
+    assert all(torch.allclose(a["ema"][key], b["ema"][key], atol=1e-6) for key in a["ema"])
+
+
+def test_a_generator_of_another_size_is_not_begun_with() -> None:
+    run, carried = Run(RECIPE), DitSpec(**{**vars(RECIPE.denoiser), "carried": 1})
+    run.begin(carried, run.dit.state_dict())
+    with pytest.raises(ValueError, match=r"from: got a generator of .*'width': 64.* give the recipe its sizes"):
+        run.begin(DitSpec(channels=3, width=64, layers=1, heads=2), run.dit.state_dict())

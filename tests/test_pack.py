@@ -20,7 +20,8 @@ from segue.engine.models.spec import ModelSpec
 from segue.engine.models.vae import LiveCodec
 from segue.train import pack
 from segue.train.data import REFERENCE_LUFS
-from segue.train.diffusion import Recipe, Run
+from segue.train.diffusion import Run
+from segue.train.diffusion_recipe import Recipe
 from segue.train.playing import continue_all, reconstruct
 
 DENOISER = DitSpec(channels=24, width=32, layers=1, heads=2, rank=8)

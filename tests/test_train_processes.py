@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 from segue.engine.models.dit import DitSpec
 from segue.train import loop, parallel
-from segue.train.diffusion import Recipe, Run, train_diffusion
+from segue.train.diffusion import Run, train_diffusion
+from segue.train.diffusion_recipe import Recipe
 from segue.train.latents import Latents
 from segue.train.loop import Plan
 
@@ -115,7 +116,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(latents: Path, tmp_path: Path
     saved = torch.load(tmp_path / "killed" / "diffusion.pt", weights_only=True)
     steps = saved["step"] + 25
     assert 0 < saved["step"] < 400
-    from segue.train.diffusion import read_recipe
+    from segue.train.diffusion_recipe import read_recipe
 
     read = read_recipe(tmp_path / "tiny.yaml")
     loaded = Latents([latents], read.frames)

@@ -26,7 +26,8 @@ from segue.train import codec as codec_stage
 from segue.train import codec_recipe, distill, few_steps_table, finetune, gpu, overfit, pieces
 from segue.train.clips import Library
 from segue.train.data import RATE, prepare, read_index
-from segue.train.diffusion import Recipe, Run, read_recipe, train_diffusion
+from segue.train.diffusion import Run, train_diffusion
+from segue.train.diffusion_recipe import Recipe, read_recipe
 from segue.train.encode import export_latents, load_codec, part_of
 from segue.train.latents import Latents
 from segue.train.loop import Plan

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,82 +17,21 @@ from torch import Tensor, nn
 from segue.engine import noise
 from segue.engine.models.dit import Dit, DitSpec
 from segue.engine.models.families import families
-from segue.engine.models.spec import FAMILY, DenoiserShape, build
+from segue.engine.models.spec import DenoiserShape
 from segue.engine.paper import noised, over, v_of
 from segue.train import loop, parallel, precision
-from segue.train.condition import CLASSES, CONDITIONS, NO_CLASS, STATISTICS, left_out, one_hot, statistics
+from segue.train.condition import CLASSES, NO_CLASS, left_out, one_hot, statistics
 from segue.train.contexts import context_masks
+from segue.train.diffusion_recipe import Recipe, read_recipe, stored_denoiser, trained_as, with_classes
 from segue.train.ema import Ema
 from segue.train.feed import Feed
 from segue.train.keeping import kept, stepped, taken_up
 from segue.train.latents import Latents
 from segue.train.listen import report
 from segue.train.optim import Stepper, rate_at
-from segue.train.recipe import changed, made, preset, read
 from segue.train.samples import Samples
 
 FEW_STEP_LEVELS = (0.25, 0.5, 0.75, 1.0)  # where a sampler of four steps asks the network
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a run is. `batch` windows of `frames` latent frames a step, over all processes; `rate` is the peak learning rate.
-
-    level_power p draws t = 1 - (1 - u)^p, stratified: above 1 the noisy end, which decides what is played, comes more often.
-    few_step: the share of windows whose t is one of FEW_STEP_LEVELS. shard: spread the weights over the processes (FSDP).
-    condition: what a denoiser with a `cond_dim` is told, one of CONDITIONS; of classes those in `classes`, by default all.
-    check_steps, sample_steps: steps between two looks at held-out windows, and two sets of sample clips; 0 for none.
-    """
-
-    denoiser: DenoiserShape = field(default_factory=DitSpec)
-    batch: int = 16
-    frames: int = 258
-    rate: float = 1e-3
-    warm_up: int = 200
-    ema: float = 0.998
-    level_power: float = 1.5
-    few_step: float = 0.25
-    precision: str = "bf16"
-    shard: bool = False
-    condition: str = STATISTICS
-    classes: tuple[str, ...] = ()
-    steps: int = 100_000
-    check_steps: int = 300
-    sample_steps: int = 0
-    seed: int = 1
-    model: str = "live"
-    family: str = FAMILY
-
-
-def read_recipe(path: Path) -> Recipe:
-    """A recipe from YAML; `model` names the preset whose family, window and sizes hold. Raises `ValueError`."""
-    values = read(path, [f.name for f in fields(Recipe) if f.name != "family"])
-    spec = preset(path, values)
-    named = {"model": spec.name, "family": spec.family, "denoiser": changed(path, "denoiser", spec.denoiser, values)}
-    names = {"classes": tuple(values.get("classes", ()))}
-    recipe = made(path, Recipe, {"frames": spec.window_frames} | values | named | names)
-    precision.check(recipe.precision)
-    if recipe.condition not in CONDITIONS:
-        raise ValueError(f"condition {recipe.condition!r} in {path}, allowed {', '.join(CONDITIONS)}: choose one")
-    return recipe
-
-
-def with_classes(recipe: Recipe, latents: Latents) -> Recipe:
-    """A recipe that tells classes, with their names and a condition of their number; any other as it is.
-
-    Raises ValueError where the latents have no class, not one of the recipe's, or the family takes no condition.
-    """
-    if recipe.condition != CLASSES:
-        return recipe
-    found = sorted(set(latents.classes.values()))
-    names = recipe.classes or tuple(found)
-    if not found or set(names) - set(found):
-        got = ", ".join(found) or "none"
-        raise ValueError(f"classes: the latents have {got}; prepare music in a folder a class, or with metadata, and encode it")
-    if not hasattr(recipe.denoiser, "cond_dim"):
-        raise ValueError(f"condition: the family {recipe.family} takes none; choose latent-dit or slides-mel, slides-latent")
-    denoiser = build(type(recipe.denoiser), asdict(recipe.denoiser) | {"cond_dim": len(names)})  # type: ignore[call-overload]
-    return replace(recipe, classes=names, denoiser=denoiser)
 
 
 def denoiser_of(family: str, spec: DenoiserShape, device: torch.device) -> nn.Module:
@@ -101,12 +40,6 @@ def denoiser_of(family: str, spec: DenoiserShape, device: torch.device) -> nn.Mo
         # the fused kernel's backward pass is the slower one on a CPU at this length: 17.6 against 21.6 windows/s
         return Dit(spec, written_attention=device.type == "cpu").to(device)
     return families()[family].denoiser(spec).to(device)
-
-
-def stored_denoiser(recipe: dict[str, Any]) -> DenoiserShape:
-    """The denoiser's spec out of a checkpoint's recipe."""
-    spec: DenoiserShape = build(families()[recipe.get("family", FAMILY)].denoiser_spec, recipe["denoiser"])
-    return spec
 
 
 @dataclass(frozen=True)
@@ -157,6 +90,14 @@ class Run:
         if latents is not None:
             self.use(latents)
         self.step, self.seconds = 0, 0.0
+
+    def begin(self, spec: DenoiserShape, weights: dict[str, Tensor]) -> None:
+        """Take the weights of another generator, and no more. Raises ValueError where its sizes differ."""
+        if trained_as(spec) != self.recipe.denoiser:
+            got, ours = asdict(trained_as(spec)), asdict(self.recipe.denoiser)  # type: ignore[call-overload]
+            raise ValueError(f"from: got a generator of {got}, the recipe has {ours}: give the recipe its sizes")
+        parallel.scattered(self.dit, weights)
+        parallel.scattered(self.ema.module, weights)
 
     def use(self, latents: Latents) -> None:
         """Train on these."""
@@ -227,11 +168,21 @@ def train_step(run: Run, latents: Latents, progress: float) -> float:
 
 
 def train_diffusion(
-    recipe: Recipe, latents: Latents, held_out: Latents, plan: loop.Plan, samples: Callable[[nn.Module], Samples] | None = None
+    recipe: Recipe,
+    latents: Latents,
+    held_out: Latents,
+    plan: loop.Plan,
+    samples: Callable[[nn.Module], Samples] | None = None,
+    start: tuple[DenoiserShape, dict[str, Tensor]] | None = None,
 ) -> Path:
-    """Train as planned; returns the checkpoint `plan.out/diffusion.pt`. Raises as `loop.train` and `with_classes` do."""
+    """Train as planned; returns the checkpoint `plan.out/diffusion.pt`. `start`: sizes and weights to begin with.
+
+    Raises as `loop.train`, `with_classes` and `Run.begin` do.
+    """
     recipe = with_classes(recipe, latents)
     run = Run(recipe, latents, parallel.device())
+    if start is not None:
+        run.begin(*start)
     every = [loop.Every(recipe.check_steps, lambda step: report(run.ema.module, held_out))]
     if samples and recipe.sample_steps:
         clips = samples(run.ema.module)
@@ -248,6 +199,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", type=Path, default=Path("live"), help="YAML recipe, or the name of one that ships")
     parser.add_argument("--latents", type=Path, nargs="+", required=True, help="folders or files of `train encode`")
     parser.add_argument("--held-out", type=Path, nargs="+", default=None, help="the same of held-out songs, for checks and clips")
+    parser.add_argument("--from", dest="start", default=None, help="begin with this checkpoint's or model's generator")
     parser.add_argument("--codec", default=None, help="decodes the recipe's sample clips: checkpoint, model file or name")
     loop.add_arguments(parser)
 
@@ -259,9 +211,18 @@ def run(args: Any) -> int:
         recipe = read_recipe(args.recipe)
         latents = Latents(args.latents, recipe.frames)
         held_out = Latents(args.held_out, recipe.frames) if args.held_out else latents
-        return train_diffusion(recipe, latents, held_out, loop.plan_of(args), _samples(args, held_out))
+        return train_diffusion(recipe, latents, held_out, loop.plan_of(args), _samples(args, held_out), _start(args))
 
     return loop.command(train)
+
+
+def _start(args: Any) -> tuple[DenoiserShape, dict[str, Tensor]] | None:
+    if not args.start:
+        return None
+    from segue.train.teacher import read_teacher
+
+    teacher = read_teacher(args.start, torch.device("cpu"))
+    return teacher.denoiser, teacher.module.state_dict()
 
 
 def _samples(args: Any, held_out: Latents) -> Callable[[nn.Module], Samples] | None:

@@ -25,7 +25,8 @@ from segue.engine.paper import alpha, eps_hat, noised, over, sigma, x_0_hat
 from segue.engine.protocols import Denoiser
 from segue.train import few_steps, few_steps_table, loop, parallel, precision
 from segue.train.contexts import context_masks
-from segue.train.diffusion import per_frame, stored_denoiser
+from segue.train.diffusion import per_frame
+from segue.train.diffusion_recipe import stored_denoiser
 from segue.train.ema import Ema
 from segue.train.feed import Feed
 from segue.train.keeping import kept, stepped, taken_up

@@ -26,6 +26,7 @@ from segue.engine.models.spec import ModelSpec
 from segue.train import codec, codec_recipe, diffusion, distill, encode, few_steps_table, finetune, loop, parallel, recipe
 from segue.train.clips import Library
 from segue.train.codec_measures import measure, summary
+from segue.train.diffusion_recipe import read_recipe
 from segue.train.latents import Latents
 from segue.train.pack import pack
 from segue.train.pieces import ENTRIES, LIST, MEGABYTE, OUT_MB, cut, joined, stage, unstage
@@ -147,7 +148,7 @@ def make_latents(job: Job, codec_name: str) -> None:
 
 def train_generator(job: Job) -> Path | None:
     """The generator, and its few-step versions with their table; the checkpoint to pack."""
-    wanted = diffusion.read_recipe(job.recipes["diffusion"])
+    wanted = read_recipe(job.recipes["diffusion"])
     latents = Latents([job.work / "latents"], wanted.frames)
     held = job.work / "latents-eval"
     held_out = Latents([held], wanted.frames) if held.is_dir() and any(held.iterdir()) else latents

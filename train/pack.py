@@ -16,7 +16,7 @@ from segue.engine.models.families import families, presets
 from segue.engine.models.spec import FAMILY, Model, ModelSpec
 from segue.engine.models.vae import CodecSpec
 from segue.train.data import RATE, REFERENCE_LUFS
-from segue.train.diffusion import stored_denoiser
+from segue.train.diffusion_recipe import stored_denoiser
 from segue.train.encode import load_codec
 
 SAME = 0.05  # of a tensor's norm: an encoder so near the generator's own, int8 against fp32 say, makes the same latents

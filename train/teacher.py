@@ -12,7 +12,8 @@ from torch import nn
 from segue.engine.checkpoint import load
 from segue.engine.models.spec import DenoiserShape
 from segue.engine.protocols import Denoiser
-from segue.train.diffusion import denoiser_of, stored_denoiser
+from segue.train.diffusion import denoiser_of
+from segue.train.diffusion_recipe import stored_denoiser
 from segue.train.few_steps import Student
 
 
