@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from segue.engine.novelty import COARSE, HEARD, Played, coarse
+from segue.engine.novelty import COARSE, HEARD, Played
 from segue.engine.repetition import ALIKE, LEAST, Audio, Heard, Values, differences, placed, repetitions
 from segue.engine.seam import spliced
 
@@ -57,11 +57,11 @@ def going_on(
     rng: np.random.Generator,
     memory: Heard | None = None,
     beat_s: float | None = None,
-    played: Values | None = None,
+    played: Played | None = None,
 ) -> Collage | None:
     """`count` frames after a context, cut from it or from a memory; None where that is too short to cut from.
 
-    beat_s: as of `repetitions`. played: what sounded up to now, as of `novelty.coarse`; seconds of it are not to come again.
+    beat_s: as of `repetitions`. played: what sounded before these are heard; seconds of it are not to come again.
     """
     sizes = (max(1, round(SHORTEST_S * rate / hop)), max(1, round(LONGEST_S * rate / hop)))
     source = context if memory is None else memory
@@ -72,7 +72,7 @@ def going_on(
     lags = repetitions(source.x, source.audio, hop, rate, beat_s)
     planned = partial(plan, source.x, context.x[:, -ALIKE:], lags, round(now / hop), count, hop, sizes, rng)
     heard = partial(laid, source.audio, context.audio[:, -FADE:], now=now, hop=hop, shift=round(SHIFT_S * rate))
-    cuts, audio = _least_heard(planned, heard, played, hop, rate, rng)
+    cuts, audio = _least_heard(planned, heard, played, hop, rng)
     frames = np.concatenate([(now - round(cut.lag)) // hop + cut.first + np.arange(cut.frames) for cut in cuts])
     return Collage(source.latents[:, np.clip(frames, 0, length - 1)], audio)
 
@@ -80,27 +80,25 @@ def going_on(
 def _least_heard(
     planned: Callable[..., list[Cut]],
     heard: Callable[[list[Cut]], Audio],
-    played: Values | None,
+    past: Played | None,
     hop: int,
-    rate: int,
     rng: np.random.Generator,
 ) -> tuple[list[Cut], Audio]:
     """A plan and its sound. Second by second, of TRIES ways to go on from somewhere in it the one least like what was played
     before; the first that is new ends the search."""
     cuts = planned()
     audio = heard(cuts)
-    if played is None:
+    if past is None:
         return cuts, audio
-    past = Played(played, rate)
-    for place in past.places(audio.shape[1] // COARSE):
-        least = past.alike(coarse(audio), place)
+    for place in past.places(len(past.following(audio))):
+        least = past.alike(past.following(audio), place)
         for _ in range(TRIES):
             if least <= HEARD:
                 break
-            within = (place + int(rng.integers(past.window))) * COARSE
+            within = past.unheard + (place + int(rng.integers(past.window))) * COARSE
             other = planned([cut for cut in cuts if cut.first * hop < within])
             sound = heard(other)
-            alike = past.alike(coarse(sound), place, least)
+            alike = past.alike(past.following(sound), place, least)
             if alike < least:
                 cuts, audio, least = other, sound, alike
     return cuts, audio

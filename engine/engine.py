@@ -17,6 +17,7 @@ from segue.engine.guidance import REGIMES, enter
 from segue.engine.models.guide import Guide
 from segue.engine.models.guide import guide as find_guide
 from segue.engine.models.spec import Model
+from segue.engine.novelty import Played
 from segue.engine.paper import levels, xi_at
 from segue.engine.problem import Problem
 from segue.engine.protocols import Denoiser
@@ -116,7 +117,7 @@ class Engine:
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
                 memory = self._memory(request) if self._envelopes else None
                 if self._envelopes:
-                    known = memory, request.beat_s, request.played
+                    known = memory, request.beat_s, self._played(request)
                     line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, *known)
                 start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
                 run = _Run(request, task, line, start, memory, self._style(request), on_step, cancelled)
@@ -265,6 +266,9 @@ class Engine:
         audio = audio[:, -frames * self._hop :]
         gain = gain_to(self.model.spec.reference_lufs, [audio], self.sample_rate)
         return Heard(encode(self.model.codec, audio * np.float32(gain))[0].cpu().numpy(), audio, self._envelopes)
+
+    def _played(self, request: Request) -> Played | None:
+        return None if request.played is None else Played(request.played, self.sample_rate, request.unheard)
 
     def _style(self, request: Request) -> Tensor | None:
         """Latents of the wanted style, at the model's loudness."""

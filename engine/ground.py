@@ -11,7 +11,8 @@ from torch import Tensor
 
 from segue.engine.collage import FADE, Collage, coming_to, going_on
 from segue.engine.compose import Audio, Line, Parts
-from segue.engine.repetition import Heard, Values
+from segue.engine.novelty import Played
+from segue.engine.repetition import Heard
 from segue.engine.seam import spliced
 
 
@@ -24,7 +25,7 @@ def grounded(
     seed: int,
     memory: Heard | None = None,
     beat_s: float | None = None,
-    played: Values | None = None,
+    played: Played | None = None,
 ) -> Line:
     """The line with its texture, and where nothing stood with a collage in its latents too; without context as it was.
 
@@ -77,7 +78,7 @@ def _around(
     rng: np.random.Generator,
     memory: Heard | None,
     beat_s: float | None,
-    played: Values | None,
+    played: Played | None,
 ) -> Collage | None:
     """A collage of `new` frames: what goes on from the left, half-way into what comes to the right; where one side is too
     short, the other alone."""

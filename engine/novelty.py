@@ -26,15 +26,23 @@ def coarse(audio: Audio) -> Values:
 
 
 class Played:
-    """What sounded up to now, as of `coarse`, to compare with what may follow. Places are coarse samples from now on."""
+    """What sounded up to now, as of `coarse`, to compare with what may follow. Places are coarse samples from now on.
 
-    def __init__(self, played: Values, rate: int) -> None:
+    unheard: samples of a take that lie before now. It goes on from where its context ended, and is heard from now on only.
+    """
+
+    def __init__(self, played: Values, rate: int, unheard: int = 0) -> None:
         """rate: of the audio, Hz."""
+        self.unheard = unheard
         self.window, self._step = (round(seconds * rate / COARSE) for seconds in (WINDOW_S, EVERY_S))
         self._played = played.astype(np.float32)
         self._size = fft.next_fast_len(len(played) + self.window, real=True)
         self._spectrum = fft.rfft(self._played, self._size)
         self._norms = self._norms_of(self._played)
+
+    def following(self, take: Audio) -> Values:
+        """As of `coarse`, what will be heard of a take `[2, n]`."""
+        return coarse(take[:, self.unheard :])
 
     def places(self, count: int) -> range:
         """Where the windows of `count` coarse samples begin, of which the first reaches EVERY_S into them."""

@@ -28,7 +28,8 @@ class Request:
     those that do not matter (`Guide.wanted` makes it).
     xi is quoted at 50 steps and scaled to `steps`; None is the model's own. tail: latent frames that the tail regime guides.
     memory: what was heard before any of `left` was a take, where that is known: material of the collage.
-    played: `[n]` as of `novelty.coarse`, what a continuation has heard and played up to t0: no second of it is to come again.
+    played: `[n]` as of `novelty.coarse`, what a continuation has heard and played: no second of it is to come again. It ends
+    at t0, or where what plays until then does, `unheard` samples of the new audio later: so many of them will not be heard.
     beat_s: seconds of a beat, where the tempo is known; one that is not this music's does no harm.
     start: level at which sampling starts where the engine lays a collage of the context, 1 is noise alone; None is the engine's.
     """
@@ -53,6 +54,7 @@ class Request:
     memory: NDArray[np.float32] | None = None
     beat_s: float | None = None
     played: NDArray[np.float32] | None = None
+    unheard: int = 0
 
     def audio(self, name: str) -> NDArray[np.float32] | None:
         """One of its audio fields, finite, or None where it has no samples. Raises EngineError for another shape."""

@@ -116,10 +116,11 @@ class Inference:
             middle = engine.take(
                 Request("continuation", new, left, steps=job.steps, seed=job.seed, regime=job.regime, beat_s=job.beat_s)
             )
-        memory, played = self._continuations.asked(job, left)
+        memory, played, unheard = self._continuations.asked(job, left)
         return Request(
             memory=memory,
             played=played,
+            unheard=unheard,
             task=job.task,
             new_frames=new,
             left=left,

@@ -60,6 +60,7 @@ class Job:
     also: ids and seeds of further jobs that differ from this one in nothing else, and are made with it at once.
     beat_s: seconds of a beat by the grid or the file of the deck; the engine finds out whether the music keeps it.
     origin: the job that began an endless continuation, of which this is a part: what that one heard is remembered.
+    unheard: frames of the new audio that are not heard where it goes on from a take which plays until then.
     """
 
     id: int
@@ -82,6 +83,7 @@ class Job:
     start: float | None = None
     beat_s: float | None = None
     origin: int | None = None
+    unheard: int = 0
     also: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> str:

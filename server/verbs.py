@@ -177,7 +177,8 @@ def _continue(world: World, take: Take, deck: Deck, moment: Moment) -> None:
     if take.job.task == "style" and style is None:
         style = context(world, world.deck(take.target), moment.deck(take.target).heard)
     frames = offset(world, take, moment) + take.length + take.spare + take.fade
-    take.job = replace(take.job, left=left, style=style, new_frames=frames)
+    unheard = 0 if take.follows is None or take.due is None else max(0, take.due - take.t0)
+    take.job = replace(take.job, left=left, style=style, new_frames=frames, unheard=unheard)
 
 
 def _generate(world: World, take: Take, deck: Deck, moment: Moment) -> None:

@@ -20,7 +20,7 @@ from segue.server.stage import Stage
 
 
 class Asked:
-    """An engine that keeps what it is asked."""
+    """An engine that keeps what it is asked; its n-th take is -n throughout."""
 
     sample_rate, new_frames = RATE, 3 * RATE
 
@@ -29,7 +29,10 @@ class Asked:
 
     def pieces(self, request: Request, on_step: Any = None, cancelled: Any = None) -> Iterator[Piece]:
         self.requests.append(request)
-        yield Piece(0, np.zeros((2, request.new_frames), np.float32), 1.0, 4, "")
+        made = np.full((2, request.new_frames), -len(self.requests), np.float32)
+        half = request.new_frames // 2
+        for part in (slice(0, half), slice(half, None)):
+            yield Piece(part.start, made[:, part], 1.0, 4, "")
 
 
 class Rings:
@@ -39,8 +42,11 @@ class Rings:
         return np.tile(np.arange(end_frame - n, end_frame, dtype=np.float32), (2, 1))
 
 
-def run(inference: Inference, engine: Asked, number: int, end: int, origin: int | None, task: str = "continuation") -> Request:
-    job = Job(number, 1, "continue", task, RATE, left=RingPart("sounded", 1, end, 1000), origin=origin)
+def run(
+    inference: Inference, engine: Asked, number: int, end: int, origin: int | None, task: str = "continuation", unheard: int = 0
+) -> Request:
+    left = RingPart("sounded", 1, end, 1000)
+    job = Job(number, 1, "continue", task, RATE, left=left, origin=origin, unheard=unheard)
     assert isinstance(list(inference.run(job, lambda: False, lambda share: None))[-1], Finished)
     return engine.requests[-1]
 
@@ -60,20 +66,26 @@ def test_what_the_first_take_heard_is_given_to_those_that_go_on() -> None:
     assert run(inference, engine, 4, 9000, None).memory is None
 
 
-def test_those_that_go_on_are_told_what_has_been_played_up_to_where_they_begin() -> None:
+def test_those_that_go_on_are_told_what_has_sounded_and_what_still_plays_until_they_are_heard() -> None:
     engine = Asked()
     inference = Inference(engine, Rings(), RATE)  # type: ignore[arg-type]
     first = run(inference, engine, 1, 5000, None)
     assert first.played is None
-    assert first.left is not None
-    later = run(inference, engine, 2, 5000 + RATE // 2, 1)  # of the second that was made half a second was heard
+    end, heard, frames = 5000 + RATE // 2, 1000 // COARSE, round(RATE / 4 / COARSE)
+    later = run(inference, engine, 2, end, 1, unheard=RATE // 4)  # the first plays on until then
     assert later.played is not None
-    assert len(later.played) == pytest.approx((1000 + RATE // 2) / COARSE, abs=2)
-    assert np.array_equal(later.played[: 1000 // COARSE], coarse(first.left))
-    assert not later.played[1000 // COARSE :].any()
-    again = run(inference, engine, 3, 5000 + 3 * RATE // 2, 1)
+    assert later.left is not None
+    assert later.unheard == frames * COARSE
+    assert (later.played[-frames:] == -1).all()
+    assert np.array_equal(later.played[-frames - heard : -frames], coarse(later.left[:, -heard * COARSE :]))
+    assert (later.played[heard + 1 : -frames - heard] == -1).all()  # made, and so long ago that it is not read again
+    again = run(inference, engine, 3, end + RATE // 2, 1)
     assert again.played is not None
-    assert len(again.played) == pytest.approx((1000 + 3 * RATE // 2) / COARSE, abs=4)
+    assert again.unheard == 0
+    count = round(RATE / 4 / COARSE) - heard
+    assert (again.played[-heard - count + 2 : -heard - 2] == -2).all()  # the second, from where it was heard
+    assert (again.played[-heard - count - frames // 2 : -heard - count - 2] == -1).all()
+    assert len(again.played) == pytest.approx((1000 + RATE) / COARSE, abs=6)
 
 
 def test_of_what_was_played_no_more_is_kept_than_minutes() -> None:

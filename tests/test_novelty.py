@@ -51,8 +51,27 @@ def test_a_collage_that_was_played_is_not_laid_again(seed: int) -> None:
     first = going_on(context, 150, HOP, RATE, rng(seed))
     assert first is not None
     played = np.concatenate([first.audio, audio], axis=1)
-    other = going_on(context, 150, HOP, RATE, rng(seed), played=coarse(played))
+    other = going_on(context, 150, HOP, RATE, rng(seed), played=Played(coarse(played), RATE))
     assert other is not None
     before, after = (max(alike for _, alike in likenesses(played, one.audio)) for one in (first, other))
     assert before > 0.99
     assert after < 0.9
+
+
+def test_the_part_of_a_take_that_is_not_heard_may_be_anything() -> None:
+    past, new = music(8.0), music(6.0, 1)
+    unheard = round(1.3 * RATE / COARSE) * COARSE
+    take = np.concatenate([past[:, -unheard:], new], axis=1)  # what plays until then, as the take itself has it
+    played = Played(coarse(past), RATE, unheard)
+    assert np.array_equal(played.following(take), coarse(new))
+    audio = pulses(6.0)[:, : 258 * HOP]
+    begun, other = (
+        going_on(heard(audio), 150, HOP, RATE, np.random.default_rng(3), played=Played(coarse(audio), RATE, beyond))
+        for beyond in (0, 150 * HOP)
+    )
+    free = going_on(heard(audio), 150, HOP, RATE, np.random.default_rng(3))
+    assert begun is not None
+    assert other is not None
+    assert free is not None
+    assert np.array_equal(other.audio, free.audio)
+    assert not np.array_equal(begun.audio, free.audio)
