@@ -154,7 +154,8 @@ def digest(request: Request) -> str:
     """SHA-256 of everything a take is made from: its numbers and its audio."""
     total = hashlib.sha256()
     numbers = (request.task, request.new_frames, request.steps, request.seed, request.sampler, request.regime, request.xi)
-    total.update(repr((*numbers, request.tail, sorted(request.parameters.items()), request.match_level, request.start, request.unheard)).encode())
+    more = (request.tail, sorted(request.parameters.items()), request.match_level, request.start, request.unheard)
+    total.update(repr((*numbers, *more)).encode())
     for name in ("left", "middle", "middle_right", "right", "style", "classes", "memory", "played"):
         audio = getattr(request, name)
         total.update(f"{name} {None if audio is None else audio.shape}".encode())
