@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from segue.engine.checkpoint import load, save
 from segue.engine.engine import Engine
 from segue.engine.models.cqt import analysed, layout, synthesised
-from segue.engine.models.cqt_unet import CqtSpec, CqtUnet, frames_of, patched, samples_of, unpatched
+from segue.engine.models.cqt_unet import SOFT, CqtSpec, CqtUnet, frames_of, patched, samples_of, unpatched
 from segue.engine.models.cqt_waveform import FRAMES, NAME
 from segue.engine.models.families import build_codec, build_denoiser, presets
 from segue.engine.models.folding import FoldSpec
@@ -30,6 +30,7 @@ TINY = CqtSpec(256, bands=8, octaves=5, widths=(8, 8, 8, 16, 16), blocks=1, grou
 
 
 PATCHED = replace(TINY, patch=(4, 3), direct=True)
+GAINED = replace(PATCHED, gained=True)
 
 
 def white(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -146,12 +147,20 @@ def test_a_direct_way_through_the_transform_loses_nothing() -> None:
     torch.testing.assert_close(network.v(x, t), x, rtol=0, atol=EXACT)
 
 
+def test_gains_pass_on_what_comes_in_at_each_level() -> None:
+    network, x, t = CqtUnet(GAINED), white(1, 512, 20), torch.tensor([0.5])
+    assert not network.v(x, t).any()
+    for layer in network.gains:
+        nn.init.ones_(layer.bias)
+    torch.testing.assert_close(network.v(x, t), x / (math.sin(math.pi / 4) + SOFT), rtol=0, atol=EXACT)
+
+
 def test_a_patch_that_does_not_divide_the_bands_is_refused() -> None:
     with pytest.raises(ValueError, match="the first a divisor of bands"):
         replace(TINY, patch=(3, 1))
 
 
-@pytest.mark.parametrize("spec", [TINY, PATCHED, replace(PATCHED, patch=(8, 2))])
+@pytest.mark.parametrize("spec", [TINY, PATCHED, replace(PATCHED, patch=(8, 2)), GAINED])
 def test_its_pullback_is_the_transposed_jacobian(spec: CqtSpec) -> None:
     network = woken(spec, torch.float64)
     x, g, d = (white(1, 512, 12, seed=s, dtype=torch.float64) for s in (1, 2, 3))
@@ -182,7 +191,7 @@ def test_it_learns_a_clip_by_heart() -> None:
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:3])
 
 
-@pytest.mark.parametrize(("frames", "sizes"), [(FRAMES, TINY), (replace(FRAMES, emphasis=0.95, gain=40.0), PATCHED)])
+@pytest.mark.parametrize(("frames", "sizes"), [(FRAMES, TINY), (replace(FRAMES, emphasis=0.95, gain=40.0), GAINED)])
 def test_a_saved_model_fills_a_hole_and_keeps_what_is_around_it(frames: FoldSpec, sizes: CqtSpec, tmp_path: Path) -> None:
     spec = ModelSpec("cqt-tiny", frames, sizes, window_s=1.0, reference_lufs=-18.0, family=NAME)
     path = tmp_path / "tiny.safetensors"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from segue.engine.checkpoint import CheckpointError, load
 from segue.engine.engine import Engine
 from segue.engine.measure import likeness, loudness, mel_distance
+from segue.train import opening
 from segue.train.baselines import BASELINES, Audio
 from segue.train.bootstrap import interval
 from segue.train.excerpts import CLIPS, SEED, Clip, draw_clips, geometry, wrong_contexts
@@ -172,9 +173,16 @@ def rtf_row(engine: Engine, clip: Clip, how: How) -> Row:
     return replace(how.row("rtf", OURS, np.array(times)), value=float(np.median(times)))
 
 
-def evaluate(engine: Engine, clips: Sequence[Clip], steps: Sequence[int], sampler: str, embedder: YamNet | None) -> list[Row]:
-    """All rows; baselines and bounds are played once and compared with every number of steps."""
-    fixed, rate = bounds(engine, clips), engine.sample_rate
+def evaluate(
+    engine: Engine,
+    clips: Sequence[Clip],
+    steps: Sequence[int],
+    sampler: str,
+    embedder: YamNet | None,
+    others: Mapping[str, Sequence[Audio]] | None = None,
+) -> list[Row]:
+    """All rows; baselines, bounds and the takes of other models are compared with every number of steps."""
+    fixed, rate = bounds(engine, clips) | dict(others or {}), engine.sample_rate
     fixed_scores = score(clips, fixed, rate, embedder)
     rows: list[Row] = []
     for count in steps:
@@ -186,6 +194,15 @@ def evaluate(engine: Engine, clips: Sequence[Clip], steps: Sequence[int], sample
     return rows
 
 
+def played_beside(args: Any, clips: Sequence[Clip]) -> dict[str, list[Audio]]:
+    """The new part of every clip by each model that the options name beside the judged one. Raises as `opening.beside` does."""
+    contexts, samples, steps = [clip.context for clip in clips], clips[0].truth.shape[1], args.beside_steps
+    return {
+        f"{Path(name).stem}, {args.sampler} {steps}": continue_all(Engine(model), contexts, samples, steps, args.sampler, seed=1)
+        for name, model in opening.beside(args).items()
+    }
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `segue evaluate`."""
     parser.add_argument("--model", default="live", help="name of a shipped model, or a model file")
@@ -193,6 +210,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=CLIPS, help="how many clips")
     parser.add_argument("--steps", type=int, nargs="+", default=[4], help="sampler steps, one or more numbers")
     parser.add_argument("--sampler", default="ddim", choices=["ddim", "ddpm"], help="Algorithm 2 or 1")
+    opening.add_beside(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -203,13 +221,14 @@ def run(args: Any) -> int:
     try:
         engine = Engine(load(args.model))
         clips = draw_clips(data / "eval", args.clips, *geometry(engine), engine.sample_rate)
-    except (CheckpointError, FileNotFoundError) as error:
+        others = played_beside(args, clips)
+    except (CheckpointError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     try:
         embedder = load_yamnet(data)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
-    rows = evaluate(engine, clips, args.steps, args.sampler, embedder)
+    rows = evaluate(engine, clips, args.steps, args.sampler, embedder, others)
     print(json.dumps({"rows": [asdict(row) for row in rows]}) if args.json else table(rows))
     return 0

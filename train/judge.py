@@ -19,6 +19,7 @@ from segue.train.metrics.divergence import kld
 from segue.train.metrics.ears import Audio, Embedder, embedder_of, hear
 from segue.train.metrics.seams import beat_offset, flux_z, phase_coherence
 from segue.train.metrics.spectral import band_distances, flatness, over_time
+from segue.train.opening import check_rate
 from segue.train.store import Arrays, Piece, Store
 from segue.train.systems import FIXED, Player, Way
 
@@ -61,9 +62,7 @@ class Judge:
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.store = plan, store
         self.engine = Engine(load(plan.model))
-        if self.engine.sample_rate != RATE:
-            found = self.engine.sample_rate
-            raise ValueError(f"evaluate: {plan.model} works at {found} Hz, clips are at {RATE}; judge one of that rate")
+        check_rate(plan.model, self.engine.sample_rate)
         self.embedder: Embedder = embedder_of(plan.embedder, plan.data)
         self._players: dict[str, Player] = {name: play for fixed in FIXED.values() for name, play in fixed.items()}
         self._players |= {way.name: way.play for _, played in plan.played for way in played}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from segue.train.rows import Row
+from segue.train.rows import LESS, Row
 from segue.train.systems import TRUTH
 
 BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
@@ -37,7 +37,8 @@ def tables(rows: Sequence[Row]) -> str:
     """Table 1, what stands behind it, and the seams, as Markdown."""
     found: Found = {(row.task, row.system, row.metric): row for row in rows}
     systems = list(dict.fromkeys(row.system for row in rows if row.metric == "MR"))
-    parts = [table_1(found, systems), excesses(found, systems), seams(found, systems), bands(found, systems), told(rows)]
+    parts = [table_1(found, systems), differences(rows), excesses(found, systems), seams(found, systems), bands(found, systems)]
+    parts.append(told(rows))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -77,6 +78,13 @@ def _cells(found: Found, systems: Sequence[str], task: str, metric: str) -> str:
             spread = f" ± {row.spread:.2f}" if metric == "realism" and row.spread is not None else ""
             values.append(f"{row.value:.2f}{spread}")
     return " / ".join(values)
+
+
+def differences(rows: Sequence[Row]) -> str:
+    """MR of ours minus that of a model beside it, clip by clip, where one played the same."""
+    lines = [_line([row.task, row.system, _between(row), str(row.n)]) for row in rows if row.metric == LESS]
+    heads = [_line(["task", "paired", "difference in MR, 95 %", "clips"]), _line(["---"] * 4)]
+    return "\n".join([*heads, *lines]) if lines else ""
 
 
 def excesses(found: Found, systems: Sequence[str]) -> str:

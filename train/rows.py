@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LESS = "MR_less"  # of a row "a - b": MR of a minus MR of b, clip by clip
+
 
 @dataclass(frozen=True)
 class Row:

@@ -15,6 +15,7 @@ import numpy as np
 
 from segue.engine.checkpoint import CheckpointError, load
 from segue.engine.models.guide import guide as find_guide
+from segue.train import opening
 from segue.train.bootstrap import interval
 from segue.train.cases import TASKS, WINDOW_S
 from segue.train.judge import REFERENCE, SEAM_METRICS, Plan, start, stored_stretches, work
@@ -22,7 +23,7 @@ from segue.train.metrics.divergence import kld, kld_of_sets
 from segue.train.metrics.frechet import at_infinity, excess, frechet, halves
 from segue.train.metrics.realism import K, manifold, precision
 from segue.train.metrics.spectral import BANDS_HZ, roughness
-from segue.train.rows import Row
+from segue.train.rows import LESS, Row
 from segue.train.store import Arrays, Store, carry_out, pieces
 from segue.train.systems import CODEC, FADE, TRUTH, Way, ways
 from segue.train.yamnet import data_folder
@@ -85,7 +86,17 @@ def rows_of(plan: Plan, task: str, results: Mapping[str, Arrays]) -> list[Row]:
             add(system, f"dB {name}", made["bands"][:, i].mean(), float(made["bands"][:, i].std()))
         if task == "transition":
             _transition(add, system, results)
+    for ours, other in pairs(list(played.values())):
+        apart = results[ours.name]["MR"] - results[other.name]["MR"]
+        low, high = interval(apart)
+        name = f"{ours.name} - {other.name}"
+        rows.append(Row(task, name, None, None, LESS, float(apart.mean()), (high - low) / 2, len(apart), interval=(low, high)))
     return rows
+
+
+def pairs(played: Sequence[Way]) -> list[tuple[Way, Way]]:
+    """Each way of the judged model with that of each model beside it that plays the same."""
+    return [(one, other) for one in played for other in played if other.model and not one.model and one.task == other.task]
 
 
 BY_EMBEDDER = {"FAD", "FAD_infinity", "FAD_excess", "FAD_halves", "KLD", "KLD_paired", "KLD_style", "precision", "realism"}
@@ -141,21 +152,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS, help="which tasks of 4.3")
     parser.add_argument("--steps", type=int, default=4, help="sampler steps")
     parser.add_argument("--sampler", default="ddim", choices=["ddim", "ddpm"], help="Algorithm 2 or 1")
-    parser.add_argument("--beside", nargs="*", default=[], help="further model files, such as a CQT model's, that play the same")
+    opening.add_beside(parser)
+    parser.add_argument("--beside-tasks", nargs="+", default=list(TASKS), choices=TASKS, help="which of the tasks those play")
 
 
 def run(args: Any) -> int:
     """`segue evaluate table`: 0, or 2 with one line where model, data or folder are amiss."""
     try:
-        found = [("", load(args.model)), *((name, load(name)) for name in args.beside)]
-        guided = {name: find_guide("", model).classifier is not None for name, model in found}
+        found = {"": load(args.model)} | opening.beside(args)
+        guided = {name: find_guide("", model).classifier is not None for name, model in found.items()}
     except (CheckpointError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    played = [
-        (task, tuple(way for name in guided for way in ways(task, args.steps, args.sampler, name, guided[name])))
-        for task in args.tasks
-    ]
+
+    def played_by(task: str, name: str) -> tuple[Way, ...]:
+        if name and task not in args.beside_tasks:
+            return ()
+        return ways(task, args.beside_steps if name else args.steps, args.sampler, name, guided[name])
+
+    played = [(task, tuple(way for name in guided for way in played_by(task, name))) for task in args.tasks]
     return finish(args, played, name="table")
 
 

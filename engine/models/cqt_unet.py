@@ -18,9 +18,11 @@ from segue.engine.models.blocks2d import Grow2d, Residual2d, Shrink2d, zeroed
 from segue.engine.models.cqt import analysed, layout, synthesised
 from segue.engine.models.differentiable import Differentiable, whole_window
 from segue.engine.models.dit import TimeEmbedding
+from segue.engine.paper import over, sigma
 
 SIDES = 2  # left and right
 PARTS = 2 * SIDES  # real and imaginary part of both
+SOFT = 0.1  # added to sigma where it divides a gain
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class CqtSpec:
     hop: samples a latent frame, of both sides. bands: an octave. octaves: below the Nyquist frequency; what lies below them
     is a group more. widths: channels, one an octave from the highest. blocks: residual blocks an octave and way. groups: of
     the normalisation. code: width of the level's embedding. patch: bands and coefficients in time that make one place of the
-    network. direct: the coefficients themselves are added to v, by a gain a band that follows the level.
+    network. direct: the coefficients themselves are added to v, by a gain a band that follows the level. gained: the network
+    also says a gain for each of them, equal for both sides and parts: noise where nothing sounds need not pass through it.
     """
 
     hop: int = 256
@@ -42,6 +45,7 @@ class CqtSpec:
     code: int = 256
     patch: tuple[int, int] = (1, 1)
     direct: bool = False
+    gained: bool = False
 
     def __post_init__(self) -> None:
         for name in ("widths", "patch"):
@@ -110,12 +114,14 @@ class CqtUnet(Differentiable):
         self.rows = nn.ParameterList(nn.Parameter(torch.zeros(width, rows, 1)) for width in spec.widths)
         self.takes, self.gives = nn.ModuleList(), nn.ModuleList()
         self.direct = zeroed(nn.Linear(spec.code, spec.bands * (spec.octaves + 1))) if spec.direct else None
-        self.downs, self.ups, self.shrinks, self.grows = (nn.ModuleList() for _ in range(4))
+        self.downs, self.ups, self.shrinks, self.grows, self.gains = (nn.ModuleList() for _ in range(5))
         for octave, width in enumerate(spec.widths):
             groups = 1 + (octave == deepest)  # the group below the octaves has the rate of the lowest one
             parts = groups * PARTS * math.prod(spec.patch)
             self.takes.append(nn.Conv2d(parts, width, kernel, padding=edges))
             self.gives.append(zeroed(nn.Conv2d(width, parts, kernel, padding=edges)))
+            if spec.gained:
+                self.gains.append(zeroed(nn.Conv2d(width, parts // PARTS, kernel, padding=edges)))
             self.downs.append(Blocks(spec, 2 * width if octave else width, width))
             self.ups.append(Blocks(spec, 2 * width if octave < deepest else width, width))
             if octave < deepest:
@@ -130,12 +136,13 @@ class CqtUnet(Differentiable):
     def forward(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
         """v of `[B, 2 * hop, T]` at levels t `[B]`. Raises ValueError for a level per frame or a condition."""
         spec = self.spec
-        c = self.time(whole_window(t, cond)[:, None], None)[:, 0].to(self.rows[0].dtype)
+        level = whole_window(t, cond)
+        c = self.time(level[:, None], None)[:, 0].to(self.rows[0].dtype)
         audio = samples_of(x_t)
         groups = analysed(audio, spec.bands, spec.octaves, spec.patch[1])
         scales = _scales(audio.shape[-1], spec)
         parts = [real_of(group) * scale for group, scale in zip(groups, scales, strict=True)]
-        answers = self._network([*parts[:-2], torch.cat(parts[-2:], dim=1)], c)
+        answers = self._network([*parts[:-2], torch.cat(parts[-2:], dim=1)], c, level)
         lowest = answers.pop().chunk(2, dim=1)
         answers = self._with_direct([*answers, *lowest], parts, c)
         made = [complex_of(answer.to(audio.dtype) / scale) for answer, scale in zip(answers, scales, strict=True)]
@@ -148,7 +155,7 @@ class CqtUnet(Differentiable):
         gains = self.direct(c)[:, None, :, None].chunk(len(parts), dim=2)
         return [answer + gain * part for answer, gain, part in zip(answers, gains, parts, strict=True)]
 
-    def _network(self, parts: list[Tensor], c: Tensor) -> list[Tensor]:
+    def _network(self, parts: list[Tensor], c: Tensor, level: Tensor) -> list[Tensor]:
         """Coefficients of the octaves `[B, 4 or 8, bands, M]`, the highest first, to v of the same shapes."""
         passed: list[Tensor] = []
         h = None
@@ -161,8 +168,17 @@ class CqtUnet(Differentiable):
         for octave in reversed(range(len(parts))):
             h = passed[octave] if not answers else torch.cat((self.grows[octave](h), passed[octave]), dim=1)
             h = self.ups[octave](h, c)
-            answers.append(unpatched(self.gives[octave](F.silu(h)), self.spec.patch))
+            answers.append(self._given(octave, F.silu(h), parts[octave], level))
         return answers[::-1]
+
+    def _given(self, octave: int, h: Tensor, part: Tensor, level: Tensor) -> Tensor:
+        """The answer of an octave: what it makes, and what it passes on where the spec says so."""
+        made = unpatched(self.gives[octave](h), self.spec.patch)
+        if not self.spec.gained:
+            return made
+        # v = (alpha x_t - x_0) / sigma: where nothing sounds the gain is alpha / sigma, bounded here so that no level decides
+        gains = unpatched(self.gains[octave](h), self.spec.patch) / over(sigma(level) + SOFT, made)
+        return made + gains.repeat_interleave(PARTS, dim=1) * part
 
     def v(self, x_t: Tensor, t: Tensor, cond: Tensor | None = None) -> Tensor:
         """v_theta(x_t, t), of the shape and type of x_t."""
