@@ -30,6 +30,7 @@ FADE = 1024  # samples of a splice
 SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
 STAYING = 0.3  # correlation that it must gain to move so far
 TRIES = 12  # other ways to go on that are tried where a second was played before
+MOST = 40  # of them a take: about 0.4 s of one core, which music that repeats itself takes in vain
 
 
 @dataclass(frozen=True)
@@ -85,20 +86,22 @@ def _least_heard(
     rng: np.random.Generator,
 ) -> tuple[list[Cut], Audio]:
     """A plan and its sound. Second by second, of TRIES ways to go on from somewhere in it the one least like what was played
-    before; the first that is new ends the search."""
+    before; the first that is new ends the search, and so do MOST tries in all."""
     cuts = planned()
     audio = heard(cuts)
     if past is None:
         return cuts, audio
+    tries = MOST
     for place in past.places(len(past.following(audio))):
         least = past.alike(past.following(audio), place)
-        for _ in range(TRIES):
+        for _ in range(min(TRIES, tries)):
             if least <= HEARD:
                 break
+            tries -= 1
             within = past.unheard + (place + int(rng.integers(past.window))) * COARSE
             other = planned([cut for cut in cuts if cut.first * hop < within])
             sound = heard(other)
-            alike = past.alike(past.following(sound), place, least)
+            alike = past.alike_around(past.following(sound), place, least)
             if alike < least:
                 cuts, audio, least = other, sound, alike
     return cuts, audio
