@@ -118,7 +118,8 @@ class Engine:
                 memory = self._memory(request) if self._envelopes else None
                 if self._envelopes:
                     known = memory, request.beat_s, self._played(request)
-                    line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, *known)
+                    kept = task.kept(**task.check(request.parameters))
+                    line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, *known, kept=kept)
                 start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
                 run = _Run(request, task, line, start, memory, self._style(request), on_step, cancelled)
             except EngineError:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segue.engine.collage import FADE, Collage, coming_to, going_on
+from segue.engine.collage import FADE, LONGEST_S, Collage, coming_to, going_on
 from segue.engine.compose import Audio, Line, Parts
 from segue.engine.novelty import Played
 from segue.engine.repetition import Heard
@@ -26,11 +26,13 @@ def grounded(
     memory: Heard | None = None,
     beat_s: float | None = None,
     played: Played | None = None,
+    kept: float = 1.0,
 ) -> Line:
     """The line with its texture, and where nothing stood with a collage in its latents too; without context as it was.
 
     channels: how many of the first latent channels are compared where places are to be alike. memory: what is cut instead of
-    the left context. beat_s: seconds of a beat of it, where known. played: as of `collage.going_on`.
+    the left context. beat_s: seconds of a beat of it, where known. played: as of `collage.going_on`. kept: share of the middle
+    that stays, where something stands; elsewhere it gives way to the collage, in stretches of LONGEST_S that stay so for a less.
     """
     new = line.windows[-1].first + line.windows[-1].new
     frames = line.x_bar.shape[-1]
@@ -38,10 +40,15 @@ def grounded(
     start = line.left * hop
     _place(texture, 0, None if parts.before is None else parts.before[:, parts.before.shape[1] - start :])
     _place(texture, start + parts.new, parts.after)
+    gone = np.ones(new, bool) if parts.middle is None else _gone(new, kept, hop, rate, seed)
+    rng = np.random.default_rng(seed % 2**63)
+    made = _around(line, texture, new, channels, hop, rate, rng, memory, beat_s, played) if gone.any() else None
     if parts.middle is not None:
         _place(texture, start, parts.middle)
+        if made is not None:
+            line = _giving_way(line, texture[:, start : start + new * hop], made, gone, hop)
+            _place(texture, start + parts.new, parts.after)
         return replace(line, texture=texture)
-    made = _around(line, texture, new, channels, hop, rate, np.random.default_rng(seed % 2**63), memory, beat_s, played)
     if made is None:
         return line
     x_bar = line.x_bar.clone()
@@ -51,6 +58,29 @@ def grounded(
     if parts.after is None:
         texture[:, end:] = made.audio[:, end - start :]
     return replace(line, x_bar=x_bar, texture=texture)
+
+
+def _gone(new: int, kept: float, hop: int, rate: int, seed: int) -> NDArray[np.bool_]:
+    """`[new]`, the frames that give way: those of a smaller share, with the same seed, are all among those of a larger."""
+    edges = np.linspace(0, new, max(1, round(new * hop / rate / LONGEST_S)) + 1).round().astype(int)
+    order = np.random.default_rng([seed % 2**63, 1]).permutation(len(edges) - 1)
+    gone = np.zeros(new, bool)
+    for n in order[: round((1 - kept) * len(order))]:
+        gone[edges[n] : edges[n + 1]] = True
+    return gone
+
+
+def _giving_way(line: Line, sound: Audio, made: Collage, gone: NDArray[np.bool_], hop: int) -> Line:
+    """The line with a collage where its middle is gone, in its latents and, in place and spliced in, in the middle's sound."""
+    x_bar, stood = line.x_bar.clone(), sound.copy()
+    new = x_bar[..., line.left : line.left + len(gone)]
+    new[..., gone] = torch.from_numpy(np.ascontiguousarray(made.latents[:, gone])).to(new)
+    sound[:] = np.where(np.repeat(gone, hop), made.audio, stood)
+    for at in 1 + np.flatnonzero(np.diff(gone)):
+        one, other = (made.audio, stood) if gone[at - 1] else (stood, made.audio)
+        seam = slice(at * hop - FADE // 2, at * hop + FADE // 2)
+        sound[:, seam] = spliced(one[:, seam], other[:, seam])
+    return replace(line, x_bar=x_bar)
 
 
 def held(made: Tensor, there: Tensor) -> Tensor:

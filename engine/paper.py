@@ -31,6 +31,11 @@ def level_of_share(k: float) -> float:
     return math.atan2(k, 1 - k) * 2 / math.pi
 
 
+def share_of_level(t: float) -> float:
+    """The k of `level_of_share`."""
+    return 1 / (1 + math.tan((1 - t) * math.pi / 2))
+
+
 def over(t: Tensor, x: Tensor) -> Tensor:
     """t `[B]` or `[B, T]`, in the precision of x and shaped to multiply x `[B, C, *S]`, whose last axis is time.
 

@@ -78,13 +78,18 @@ class Sources:
         return torch.arange(self.x_bar.shape[-1], device=self.x_bar.device)
 
 
+def all_of_it(**parameters: float) -> float:
+    """Of a task whose middle's own sound stands under the take whatever its parameters are."""
+    return 1.0
+
+
 @dataclass(frozen=True)
 class Task:
     """One row of Table 2.
 
     make(sources, z, **parameters) is the row itself. needs: which of left, middle, middle_right, right, style, classes,
     measured it must have; also: which it takes where they are there. wraps: the new part leads back to the beginning of its
-    phrase.
+    phrase. kept(**parameters): of the middle's own sound the share that stands under the take, 1 to 0; the rest is a collage.
     """
 
     name: str
@@ -94,6 +99,7 @@ class Task:
     needs: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
     wraps: bool = False
+    kept: Callable[..., float] = all_of_it
 
     def problem(self, sources: Sources, z: Tensor, **parameters: float) -> Problem:
         """The problem for noise z `[B, C, T]`. Raises ValueError for a parameter that is unknown or out of its range."""

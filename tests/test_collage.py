@@ -215,3 +215,29 @@ def test_what_stands_there_is_the_texture_itself() -> None:
 def test_without_enough_context_nothing_is_laid() -> None:
     given, parts = line(ALIKE, 50, 0)
     assert grounded(given, parts, 4, HOP, RATE, 3) is given
+
+
+@pytest.mark.parametrize("right", [0, 120])
+def test_what_stands_there_gives_way_to_the_collage_more_and_more(right: int) -> None:
+    given, parts = line(120, 100, right)
+    new, sound = slice(120, 220), slice(120 * HOP, 220 * HOP)
+    middle = 0.1 * np.random.default_rng(4).standard_normal((2, 100 * HOP)).astype(np.float32)
+    given.x_bar[..., new] = 7.0
+    parts = replace(parts, middle=middle)
+    whole = [grounded(given, parts, 4, HOP, RATE, 3, kept=kept) for kept in (1.0, 0.5, 0.2, 0.0)]
+    gone = [(one.x_bar[0, 0, new] != 7.0).numpy() for one in whole]
+    assert [round(float(one.mean()), 1) for one in gone] == [0.0, 0.5, 0.8, 1.0]
+    assert all((fewer <= more).all() for fewer, more in pairwise(gone))
+    for one, left_out in zip(whole, gone, strict=True):
+        assert one.texture is not None
+        same = (one.texture[:, sound] == middle).all(axis=0).reshape(100, HOP)
+        assert same[~left_out].sum() >= 0.8 * same[~left_out].size  # all but its seams
+        assert not same[left_out].any(axis=1).any()
+        assert np.isfinite(one.texture).all()
+        after = one.texture[:, 220 * HOP :]
+        assert parts.after is None or np.array_equal(after, parts.after[:, : after.shape[1]])
+    collage = grounded(given, replace(parts, middle=None), 4, HOP, RATE, 3)
+    assert whole[-1].texture is not None
+    assert collage.texture is not None
+    assert np.array_equal(whole[-1].texture, collage.texture)
+    assert torch.equal(whole[-1].x_bar, collage.x_bar)

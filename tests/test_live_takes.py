@@ -15,6 +15,7 @@ from segue.engine.checkpoint import load
 from segue.engine.engine import Engine, EngineError, Request
 from segue.engine.measure import likeness, loudness, step_over_material
 from segue.engine.novelty import coarse
+from segue.engine.paper import K, level_of_share
 from segue.engine.texture import REACH
 
 RATE = 44_100
@@ -48,6 +49,20 @@ def test_what_is_not_varied_comes_back_as_it_was() -> None:
 
     assert apart(kept) < 1e-4
     assert apart(varied) > 0.01
+
+
+def test_a_variation_of_noise_alone_has_nothing_of_what_stood_there() -> None:
+    """k = 1: not even its sound under other envelopes; up to the share of noise that keeps the outline it is all there."""
+    left, middle, right = (clip()[:, a * RATE : b * RATE] for a, b in ((1, 4), (4, 6), (6, 9)))
+    takes = [
+        engine().take(Request("renoise", 2 * RATE, left, middle, right=right, parameters={"T": level_of_share(k)}))
+        for k in (K, 1.0)
+    ]
+    outline, new = (float(abs((one * middle).sum()) / np.sqrt(np.square(one).sum() * np.square(middle).sum())) for one in takes)
+    assert outline > 0.8
+    assert new < outline / 2
+    whole = np.concatenate([left, takes[1], right], axis=1)
+    assert max(step_over_material(whole, left.shape[1] + at, RATE) for at in (0, 2 * RATE)) <= 1.0
 
 
 def test_a_collage_alone_is_pieces_of_the_context() -> None:

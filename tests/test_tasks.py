@@ -19,7 +19,7 @@ from segue.engine import backends, registry
 from segue.engine.distance import bce, l1, l2
 from segue.engine.gaussian import Gaussian, ar1
 from segue.engine.guidance import enter
-from segue.engine.paper import K, levels
+from segue.engine.paper import K, level_of_share, levels, share_of_level
 from segue.engine.problem import Rows
 from segue.engine.samplers import sampler
 from segue.engine.task import Sources
@@ -118,6 +118,14 @@ def test_the_two_regenerations_start_at_different_levels_of_noise() -> None:
     p = table["renoise"].problem(s, z, T=0.6)
     assert float(p.x_T.std()) == pytest.approx(1.0, abs=0.01)
     assert p.t_T == 0.6
+
+
+def test_a_variation_keeps_the_sound_of_what_stands_there_until_its_outline_goes() -> None:
+    kept = [tasks()["renoise"].kept(T=level_of_share(k)) for k in (0.0, 0.5, K, (1 + K) / 2, 1.0)]
+    assert kept == pytest.approx([1, 1, 1, 0.5, 0])
+    assert tasks()["regenerate"].kept(k=1.0) == 1  # Table 2's own, as it is printed
+    for k in (0.0, 0.3, K, 1.0):
+        assert share_of_level(level_of_share(k)) == pytest.approx(k, abs=1e-12)
 
 
 def test_renoise_from_a_low_level_keeps_what_stands_there() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from segue.engine.distance import l1
-from segue.engine.paper import noised
+from segue.engine.paper import K, noised, share_of_level
 from segue.engine.problem import Problem
 from segue.engine.task import Parameter, Sources, Task
 
@@ -21,6 +21,11 @@ def problem(sources: Sources, z: Tensor, T: float = START.default) -> Problem:
     return Problem(A, y, l1, x_T=A.project(noised(sources.x_bar, z, level), y), t_T=T)
 
 
+def kept(T: float = START.default) -> float:
+    """All that stands there up to the share of noise that keeps its outline (C.3), then evenly less: nothing of what is new."""
+    return min(1.0, (1 - share_of_level(T)) / (1 - K))
+
+
 TASK = Task(
     "renoise",
     "varies the middle from a part-way start (4.3)",
@@ -28,4 +33,5 @@ TASK = Task(
     (START,),
     frozenset({"left", "middle"}),
     frozenset({"right"}),
+    kept=kept,
 )
