@@ -209,9 +209,10 @@ def run(args: Any) -> int:
 
     def train() -> Path:
         recipe = read_recipe(args.recipe)
-        latents = Latents(args.latents, recipe.frames)
-        held_out = Latents(args.held_out, recipe.frames) if args.held_out else latents
-        return train_diffusion(recipe, latents, held_out, loop.plan_of(args), _samples(args, held_out), _start(args))
+        plan, channels = loop.plan_of(args), recipe.denoiser.channels
+        latents = Latents(args.latents, recipe.frames, channels)
+        held_out = Latents(args.held_out, recipe.frames, channels) if args.held_out else latents
+        return train_diffusion(recipe, latents, held_out, plan, _samples(args, held_out), _start(args))
 
     return loop.command(train)
 

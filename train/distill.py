@@ -247,14 +247,14 @@ def run(args: Any) -> int:
     """`segue train distill`: 0, or 2 with one line where the recipe, the teacher or the latents are wrong."""
     parallel.start()
     try:
-        recipe, teacher = read_recipe(args.recipe), read_teacher(args.teacher, parallel.device())
-        done = distil(recipe, teacher, Latents(args.latents, teacher.frames), loop.plan_of(args))
+        recipe, plan, teacher = read_recipe(args.recipe), loop.plan_of(args), read_teacher(args.teacher, parallel.device())
+        done = distil(recipe, teacher, Latents(args.latents, teacher.frames, teacher.denoiser.channels), plan)
         if len(done) < len(recipe.stages):
             print(f"{len(done)} of {len(recipe.stages)} stages are done; go on with --resume", file=sys.stderr)
         elif parallel.rank() == 0 and args.windows:
             held_out = Latents(args.held_out or args.latents, teacher.frames)
             print(few_steps_table.shown(before_and_after(recipe, teacher, done, held_out, args.windows), args.json))
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     finally:

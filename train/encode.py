@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from segue.engine.checkpoint import load
 from segue.engine.models.families import families, presets
 from segue.engine.models.spec import FAMILY, ModelSpec, build
-from segue.train import parallel
+from segue.train import checkpoints, parallel
 from segue.train.clips import Library, Song, stem_gains
 from segue.train.data import RATE
 from segue.train.latents import LABELS
 
 CHUNK = 256  # latent frames encoded at once
 SHARD = 24  # songs a file
+ORIGIN = "origin"  # in the metadata of a shard
 VARIANT_LEVEL_DB = 3.0
 VARIANT_SPEED = (0.92, 1.08)
 
@@ -38,7 +41,7 @@ def load_codec(name: str | Path) -> tuple[ModelSpec, Any]:
     """
     path = Path(name)
     if path.suffix == ".pt":
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoints.read(path, checkpoints.CODEC)
         family = families()[state.get("family", FAMILY)]
         spec = ModelSpec(path.stem, build(family.codec_spec, state["spec"]), family=family.name)
         codec = family.codec(spec.codec)
@@ -111,24 +114,43 @@ def export_latents(
     """Encode every song in every variant into shards of SHARD songs, leaving shards that are there; yields a line a shard.
 
     part (i, n): only every n-th shard from the i-th on, so that n machines share the work. Begins no shard after `minutes`.
+    Raises ValueError where a shard that is there was made by another codec, or of other songs.
     """
     out.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     for variant in variants:
         for first in range(0, len(library.songs), SHARD):
             path = out / f"latents-v{variant}-{first // SHARD:03d}.safetensors"
+            songs = library.songs[first : first + SHARD]
+            origin = origin_of(codec, songs)
+            if path.is_file() and came_from(path) not in ("", origin):
+                raise ValueError(f"{path}: holds latents of another codec or of other songs; remove it, or choose another --out")
             if path.is_file() or first // SHARD % part[1] != part[0]:
                 continue
             if time.monotonic() - begun > 60 * minutes:
                 yield f"{minutes:g} minutes are over; run it again to go on"
                 return
-            songs = library.songs[first : first + SHARD]
             rows = {key_of(song, variant): encode_song(codec, variant_audio(library, song, variant)) for song in songs}
             labels = {key_of(song, variant).split("/")[0]: song.label for song in songs if song.label}
-            save_file(rows, path.with_suffix(".tmp"), metadata={LABELS: json.dumps(labels)})
+            save_file(rows, path.with_suffix(".tmp"), metadata={LABELS: json.dumps(labels), ORIGIN: origin})
             path.with_suffix(".tmp").replace(path)
             music = sum(z.shape[1] for z in rows.values()) * codec.hop / RATE / 60
             yield f"{path}: {len(rows)} songs, {music:.1f} minutes"
+
+
+def origin_of(codec: torch.nn.Module, songs: Sequence[Song]) -> str:
+    """What latents were made by and of, as a hash: the weights that make them, and the songs' names and lengths."""
+    total = hashlib.sha256(repr([(song.name, song.frames) for song in songs]).encode())
+    for name, value in codec.state_dict().items():
+        if not name.startswith("decoder."):
+            total.update(name.encode() + value.float().cpu().numpy().tobytes())
+    return total.hexdigest()
+
+
+def came_from(path: Path) -> str:
+    """The origin that a shard says; empty for one that says none."""
+    with safe_open(path, "pt") as opened:
+        return str((opened.metadata() or {}).get(ORIGIN, ""))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,9 +176,9 @@ def run(args: Any) -> int:
     """`segue train encode`: 0, or 2 with one line where something is missing."""
     try:
         (_, codec), library, part = load_codec(args.codec), Library(args.data, args.split), part_of(args.part)
+        for line in export_latents(codec.to(parallel.device()), library, args.out, tuple(args.variants), part, args.minutes):
+            print(line, file=sys.stderr, flush=True)
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    for line in export_latents(codec.to(parallel.device()), library, args.out, tuple(args.variants), part, args.minutes):
-        print(line, file=sys.stderr, flush=True)
     return 0

@@ -149,7 +149,7 @@ def make_latents(job: Job, codec_name: str) -> None:
 def train_generator(job: Job) -> Path | None:
     """The generator, and its few-step versions with their table; the checkpoint to pack."""
     wanted = read_recipe(job.recipes["diffusion"])
-    latents = Latents([job.work / "latents"], wanted.frames)
+    latents = Latents([job.work / "latents"], wanted.frames, wanted.denoiser.channels)
     held = job.work / "latents-eval"
     held_out = Latents([held], wanted.frames) if held.is_dir() and any(held.iterdir()) else latents
     path = job.work / "diffusion" / "diffusion.pt"

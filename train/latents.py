@@ -16,28 +16,36 @@ class Latents:
 
     classes: the class of each song that has one, as the files' metadata says under LABELS.
     Variants of one song (stem mixes, other speeds) count as the same song where another song is asked for.
-    Raises `FileNotFoundError` where no variant is as long as a window, `ValueError` for tensors of different C.
+    Raises `FileNotFoundError` where no variant is as long as a window, `ValueError` for tensors of different C, or of
+    another C than `channels`, the generator's.
     """
 
-    def __init__(self, files: Sequence[Path], frames: int) -> None:
+    def __init__(self, files: Sequence[Path], frames: int, channels: int | None = None) -> None:
         from safetensors import safe_open
 
         self.frames = frames
         songs: dict[str, list[Tensor]] = defaultdict(list)
         labels: dict[str, str] = {}
+        found: set[int] = set()
         for file in shards(files):
             with safe_open(file, "pt") as opened:
                 labels |= json.loads((opened.metadata() or {}).get(LABELS, "{}"))
                 for key in sorted(opened.keys()):
                     z = opened.get_tensor(key)  # mapped, not read: pages come when windows are cut
+                    found.add(int(z.shape[0]))
                     if z.shape[-1] >= frames:
                         songs[key.split("/")[0]].append(z)
+        sizes = sorted(found)
+        if len(sizes) > 1:
+            raise ValueError(f"latents: got {sizes} channels, allowed one number: encode all songs with the same codec")
+        if channels is not None and sizes and sizes != [channels]:
+            raise ValueError(
+                f"latents: got {sizes[0]} channels for a generator of {channels}; encode with the codec that it was made for, "
+                "or choose another recipe"
+            )
         if not songs:
             names = ", ".join(map(str, files)) or "no file"
             raise FileNotFoundError(f"no latents of {frames} frames or more in {names}: run `segue train encode` first")
-        sizes = sorted({z.shape[0] for variants in songs.values() for z in variants})
-        if len(sizes) > 1:
-            raise ValueError(f"latents: got {sizes} channels, allowed one number: encode all songs with the same codec")
         self.songs = dict(sorted(songs.items()))
         self.classes = {name: labels[name] for name in self.songs if labels.get(name)}
         self.names = list(self.songs)
@@ -80,7 +88,10 @@ LABELS = "labels"  # of a file's metadata: the classes of its songs, JSON
 
 
 def shards(places: Sequence[Path]) -> list[Path]:
-    """The files of latents among `places`, in a fixed order; a folder gives all that it holds."""
+    """The files of latents among `places`, in a fixed order; a folder gives all that it holds. Raises FileNotFoundError."""
+    for place in places:
+        if not place.exists():
+            raise FileNotFoundError(f"latents {place}: no such file or folder; make it with `segue train encode`")
     return [file for place in places for file in (sorted(place.glob("*.safetensors")) if place.is_dir() else [place])]
 
 

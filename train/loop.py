@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from segue.train import parallel
+from segue.train import checkpoints, parallel
 from segue.train.board import Board
 
 SAVE_SECONDS = 120.0
@@ -70,12 +70,15 @@ class Every:
 def train(run: Run, name: str, plan: Plan, steps: int, every: Sequence[Every] = ()) -> Path:
     """Train until the run is `plan.minutes` old or has `steps` steps; returns the checkpoint `plan.out/NAME.pt`.
 
-    Raises FileNotFoundError where there is nothing to resume, RuntimeError where the loss stays not finite.
+    Raises FileNotFoundError where there is nothing to resume, FileExistsError where a run would be written over, RuntimeError
+    where the loss stays not finite.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
     path = plan.out / f"{name}.pt"
     if plan.resume:
         resume(run, path)
+    elif path.exists():
+        raise FileExistsError(f"{path} is there already: go on with it by --resume, or choose another --out")
     teller = _Teller(run, name, plan, steps)
     try:
         _advance(run, path, plan, steps, every, teller)
@@ -111,7 +114,7 @@ class _Teller:
 
     def __init__(self, run: Run, name: str, plan: Plan, steps: int) -> None:
         self._plan, self._steps = plan, steps
-        self._board = Board(plan.out, name, plan.board) if parallel.rank() == 0 else None
+        self._board = Board(plan.out, name, plan.board, run.step) if parallel.rank() == 0 else None
         self._means: dict[str, float] = {}
         self._first, self._seconds, self._bad = run.step, run.seconds, 0
 
@@ -160,7 +163,7 @@ def resume(run: Run, path: Path) -> None:
     """Go on from `save`. Raises FileNotFoundError where there is nothing."""
     if not path.is_file():
         raise FileNotFoundError(f"resume: no {path}; leave out --resume to begin a run, or name the --out of one")
-    run.restore(torch.load(path, map_location="cpu", weights_only=True))
+    run.restore(checkpoints.read(path))
 
 
 def _paused(pause_file: Path | None) -> float:
@@ -189,7 +192,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    """The plan that those options say."""
+    """The plan that those options say. Raises ValueError for a number outside its range."""
+    wrong = [
+        (name, got, least)
+        for name, got, least, fine in (
+            ("minutes", args.minutes, "more than 0", args.minutes > 0),
+            ("session", args.session, "more than 0", args.session > 0),
+            ("save-seconds", args.save_seconds, "0 or more", args.save_seconds >= 0),
+            ("report-steps", args.report_steps, "1 or more", args.report_steps >= 1),
+            ("keep", args.keep, "steps of 1 or more", all(step >= 1 for step in args.keep)),
+        )
+        if not fine
+    ]
+    if wrong:
+        name, got, least = wrong[0]
+        raise ValueError(f"--{name}: got {got}, allowed {least}; correct it")
     return Plan(
         args.out, args.minutes, args.session, args.resume, args.pause_file, args.save_seconds, args.report_steps, args.board,
         tuple(args.keep),
@@ -202,7 +219,7 @@ def command(training: Callable[[], Path]) -> int:
     first = parallel.rank() == 0
     try:
         path = training()
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     finally:

@@ -25,7 +25,7 @@ def adamw(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.AdamW:
 
 def rate_at(step: int, progress: float, peak: float, warm_up: int = WARM_UP_STEPS) -> float:
     """Learning rate: linear over `warm_up` steps, and a cosine over the whole of `progress` (0 to 1)."""
-    warm = min(1.0, (step + 1) / warm_up)
+    warm = min(1.0, (step + 1) / max(1, warm_up))
     fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, progress))
     return peak * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * fall)
 

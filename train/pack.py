@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from segue.engine.checkpoint import PRECISIONS, load, save
 from segue.engine.models.families import families, presets
 from segue.engine.models.spec import FAMILY, Model, ModelSpec
 from segue.engine.models.vae import CodecSpec
+from segue.train import checkpoints
 from segue.train.data import RATE, REFERENCE_LUFS
 from segue.train.diffusion_recipe import stored_denoiser
 from segue.train.encode import load_codec
@@ -24,7 +24,7 @@ SAME = 0.05  # of a tensor's norm: an encoder so near the generator's own, int8 
 
 def load_denoiser(path: Path) -> tuple[nn.Module, dict[str, Any], int]:
     """The averaged denoiser of a `train diffusion` or `train distill` checkpoint, its recipe, and its steps."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = checkpoints.read(path, checkpoints.GENERATOR)
     recipe = state["recipe"]
     denoiser = families()[recipe.get("family", FAMILY)].denoiser(stored_denoiser(recipe))
     denoiser.load_state_dict(state["ema"])
@@ -106,6 +106,8 @@ def run(args: Any) -> int:
     """`segue train pack`: 0, or 2 with one line where something is missing or does not fit."""
     precision = {"codec": args.codec_precision, "denoiser": args.precision}
     try:
+        if not args.out.parent.is_dir():
+            raise FileNotFoundError(f"{args.out}: {args.out.parent} is no folder; make it first, or name another")
         spec = ModelSpec(args.name, heat=args.heat, provenance=dict(note.split("=", 1) for note in args.note))
         sha256 = pack(args.codec, args.diffusion, args.out, precision, spec)
     except (FileNotFoundError, ValueError) as error:

@@ -14,6 +14,7 @@ from segue.engine.models.spec import ModelSpec, build
 
 R = TypeVar("R")
 RUNS = Path(__file__).parent / "runs"
+POSITIVE = ("batch", "frames", "rate", "steps", "judge_rate", "width", "substeps", "settle_clips")
 
 
 def find(path: Path) -> Path:
@@ -43,7 +44,10 @@ def read(path: Path, allowed: Sequence[str]) -> dict[str, Any]:
 
 
 def made(path: Path, kind: type[R], values: Mapping[str, Any]) -> R:
-    """A recipe from its values; whole numbers are taken where fractions are. Raises ValueError for a value of another type."""
+    """A recipe from its values; whole numbers are taken where fractions are.
+
+    Raises ValueError for a value of another type, or for one of POSITIVE that is 0 or less.
+    """
     defaults = {f.name: f.default for f in fields(kind)}  # type: ignore[arg-type]
     for key, value in values.items():
         default = defaults.get(key)
@@ -51,6 +55,8 @@ def made(path: Path, kind: type[R], values: Mapping[str, Any]) -> R:
         plain = isinstance(default, bool | int | float | str)
         if plain and (not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool))):
             raise ValueError(f"{key} in {path}: got {value!r}, allowed values such as {default!r}: correct it")
+        if key in POSITIVE and value <= 0:
+            raise ValueError(f"{key} in {path}: got {value!r}, allowed values above 0 such as {default!r}: correct it")
     return kind(**values)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from segue.engine.checkpoint import load
 from segue.engine.models.spec import DenoiserShape
 from segue.engine.protocols import Denoiser
+from segue.train import checkpoints
 from segue.train.diffusion import denoiser_of
 from segue.train.diffusion_recipe import stored_denoiser
 from segue.train.few_steps import Student
@@ -33,7 +34,7 @@ def read_teacher(name: str, device: torch.device) -> Teacher:
     """From a checkpoint of `train diffusion` or `train distill`, a model file, or a shipped model. Raises as `load` does."""
     heat = 0.0
     if Path(name).suffix == ".pt":
-        state = torch.load(name, map_location="cpu", weights_only=True)
+        state = checkpoints.read(name, checkpoints.GENERATOR)
         recipe, weights = state["recipe"], state["ema"]
         spec, frames = stored_denoiser(recipe), int(recipe["frames"])
         family, model = recipe.get("family", "latent-dit"), recipe.get("model", "live")
@@ -50,7 +51,7 @@ def read_teacher(name: str, device: torch.device) -> Teacher:
 
 def read_student(path: Path, device: torch.device) -> Student:
     """A checkpoint of `train distill`, with its method and number of steps. Raises ValueError for another checkpoint."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = checkpoints.read(path, checkpoints.GENERATOR)
     if "student_steps" not in state:
         raise ValueError(f"{path}: got a checkpoint that was not distilled; name a distilled-N.pt of `train distill`")
     module = read_teacher(str(path), device).module
