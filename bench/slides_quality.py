@@ -20,11 +20,11 @@ from segue.engine.models.slides import mel_model
 from segue.engine.models.spec import ModelSpec
 from segue.engine.models.unet2d import Unet2dSpec
 from segue.engine.protocols import Denoiser
+from segue.engine.synthesis import compose
 from segue.train.data import RATE, REFERENCE_LUFS, audio_files, read_audio
 from segue.train.diffusion import draw_levels, v_loss
 from segue.train.few_steps import apart
 from segue.train.optim import Stepper, rate_at
-from segue.train.synthesis import compose
 
 TINY = mel_model("tiny-32x16", 32, 16, Unet2dSpec(width=16, multipliers=(1, 2, 4), blocks=1, attention=(), head=16, groups=4))
 TRAIN_BATCH = 16

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from segue.bench.judge import alignment, beats_by_librosa, smoothness, summary, true_beats
 from segue.engine.shapes import crossfade
+from segue.engine.synthesis import compose
 from segue.server.analysis import analysed
 from segue.server.audio.segment import Segment
 from segue.server.audio.track import read_region
@@ -35,7 +36,6 @@ from segue.server.filed import File
 from segue.server.jobs import Audio, EngineState
 from segue.server.stage import Runner, Stage
 from segue.train.data import audio_files
-from segue.train.synthesis import compose
 
 RATE = 44_100
 CUE_S = 12.0  # place in the first track from which it is played

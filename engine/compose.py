@@ -155,7 +155,8 @@ def digest(request: Request) -> str:
     total = hashlib.sha256()
     numbers = (request.task, request.new_frames, request.steps, request.seed, request.sampler, request.regime, request.xi)
     more = (request.tail, sorted(request.parameters.items()), request.match_level, request.start, request.unheard)
-    total.update(repr((*numbers, *more)).encode())
+    time = (request.beat_s, request.downbeat, request.beats_per_bar)
+    total.update(repr((*numbers, *more, *time)).encode())
     for name in ("left", "middle", "middle_right", "right", "style", "classes", "memory", "played"):
         audio = getattr(request, name)
         total.update(f"{name} {None if audio is None else audio.shape}".encode())

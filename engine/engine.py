@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from segue.engine import noise
 from segue.engine.compose import EDGE, Audio, Line, Parts, digest, encode, gain_to, line_of, parts_of
 from segue.engine.conditioned import Conditioned
+from segue.engine.groove import groove
 from segue.engine.ground import grounded, held
 from segue.engine.guidance import REGIMES, enter
 from segue.engine.models.guide import Guide
@@ -36,6 +37,7 @@ __all__ = ["CancelledError", "Engine", "EngineError", "Piece", "Request"]
 START = 0.5  # level at which a take starts that has a collage of the context to start from
 CONTEXT_SHARE = 0.4  # of a window is left context at least: 2.4 s of 6 s (4.3, Levy et al. 2023)
 
+FROM_NOTHING = "generate"  # the task that begins with a groove, where the model's sound is that of what a take is laid over
 CONTINUED = ("continuation", "generate")  # what the rolling sampler can make: nothing is known after it
 
 OnStep = Callable[[int, int], None]
@@ -96,7 +98,7 @@ class Engine:
 
     def warm_up(self) -> None:
         """One window of one step, so that the first real one costs what later ones do."""
-        self.take(Request("generate", self.new_frames, steps=1))
+        self.take(Request("generate", self.new_frames, steps=1, start=1.0))
 
     def take(self, request: Request) -> Audio:
         """All new audio `[2, new_frames]` (of a loop the whole phrase). Raises EngineError."""
@@ -114,13 +116,16 @@ class Engine:
             try:
                 task = self._checked(request)
                 parts = parts_of(request, task, self.sample_rate)
+                if from_nothing := self._envelopes > 0 and request.task == FROM_NOTHING and self._start(request) < 1:
+                    parts = replace(parts, middle=groove(request, self.sample_rate, self.model.spec.reference_lufs))
                 line = line_of(parts, self.model.codec, self._size, self._context, self.model.spec.reference_lufs)
                 memory = self._memory(request) if self._envelopes else None
                 if self._envelopes:
                     known = memory, request.beat_s, self._played(request)
                     kept = task.kept(**task.check(request.parameters))
                     line = grounded(line, parts, self._envelopes, self._hop, self.sample_rate, request.seed, *known, kept=kept)
-                start = self._start(request) if parts.middle is None and line.texture is not None else 1.0
+                laid = line.texture is not None and (parts.middle is None or from_nothing)
+                start = self._start(request) if laid else 1.0
                 run = _Run(request, task, line, start, memory, self._style(request), on_step, cancelled)
             except EngineError:
                 raise

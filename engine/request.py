@@ -31,7 +31,9 @@ class Request:
     played: `[n]` as of `novelty.coarse`, what a continuation has heard and played: no second of it is to come again. It ends
     at t0, or where what plays until then does, `unheard` samples of the new audio later: so many of them will not be heard.
     beat_s: seconds of a beat, where the tempo is known; one that is not this music's does no harm.
-    start: level at which sampling starts where the engine lays a collage of the context, 1 is noise alone; None is the engine's.
+    downbeat: samples from t0 to the beginning of a bar, for a take that brings bars of its own; beats_per_bar: of those.
+    start: level at which sampling starts where the engine lays a collage of the context, or a groove where there is nothing to
+    go on from; 1 is noise alone; None is the engine's.
     """
 
     task: str
@@ -53,6 +55,8 @@ class Request:
     start: float | None = None
     memory: NDArray[np.float32] | None = None
     beat_s: float | None = None
+    downbeat: int | None = None
+    beats_per_bar: int = 4
     played: NDArray[np.float32] | None = None
     unheard: int = 0
 

@@ -189,7 +189,7 @@ SPECS: tuple[Spec, ...] = (
             _RECONSTRUCTION,
         ),
     ),
-    _verb("generate", "plays something new, from noise alone (unconditional)"),
+    _verb("generate", "plays something new: a groove at the tempo that the model moves; T 1: noise alone", (*_TAKE, _START)),
     # verbs on takes and decks
     _verb("commit", "plays a take that was held back by `commit 0`", (_ID, _COMMON[4], _COMMON[5])),
     _verb("cancel", "drops the newest pending job", (_ID,)),

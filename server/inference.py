@@ -137,6 +137,8 @@ class Inference:
             parameters=dict(job.parameters),
             start=job.start,
             beat_s=job.beat_s,
+            downbeat=None if job.downbeat is None else round(job.downbeat * scale),
+            beats_per_bar=job.beats_per_bar,
         )
 
     def _read(self, source: Source | None) -> Audio | None:

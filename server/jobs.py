@@ -59,6 +59,7 @@ class Job:
 
     also: ids and seeds of further jobs that differ from this one in nothing else, and are made with it at once.
     beat_s: seconds of a beat by the grid or the file of the deck; the engine finds out whether the music keeps it.
+    downbeat: frames from the take's first to the next bar's, for what brings bars of its own; beats_per_bar: of those.
     origin: the job that began an endless continuation, of which this is a part: what that one heard is remembered.
     unheard: frames of the new audio that are not heard where it goes on from a take which plays until then.
     """
@@ -82,6 +83,8 @@ class Job:
     parameters: Mapping[str, float] = field(default_factory=dict)
     start: float | None = None
     beat_s: float | None = None
+    downbeat: int | None = None
+    beats_per_bar: int = 4
     origin: int | None = None
     unheard: int = 0
     also: tuple[tuple[int, int], ...] = ()

@@ -5,6 +5,7 @@ A take's audio begins at t0, where its context ended, and is entered at t1 >= t0
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from segue.server.tempo import Grid
 LEAD_BLOCKS = 2
 # Share of a piece's expected cost added as a margin before it is counted on.
 MARGIN = 0.15
+# Frames by which places of the grid, each rounded to a frame, are further apart than their beats.
+ROUNDED = 2
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,16 @@ def sustained(t1: int, have: int, need: int, next_ready: int, pace: Pace) -> boo
 def reanchored(t0: int, made: int, t1: int, need: int, grid: Grid) -> int:
     """A new t0 for a prepared take of `made` frames that is entered at t1 and must last `need` frames from there.
 
-    The take moves by whole bars, so that it stays on the beat; where no number of bars fits, it begins at t1.
+    The take moves by whole bars, else by whole beats, else by quarters of them, so that it stays on the beat; where none fits,
+    it begins at t1.
     """
-    bar = grid.beats_per_bar * grid.frames_per_beat
-    bars = max(0, int(-(-(t1 + need - t0 - made) // bar)))
-    moved = t0 + round(bars * bar)
-    return moved if moved <= t1 else t1
+    missing = t1 + need - t0 - made
+    for beats in (float(grid.beats_per_bar), 1.0, 0.25):
+        unit = beats * grid.frames_per_beat
+        moved = t0 + max(missing, round(math.ceil((missing - ROUNDED) / unit) * unit)) if missing > 0 else t0
+        if moved <= t1:
+            return moved
+    return t1
 
 
 def join(pieces: Sequence[tuple[int, Audio]], start: int, end: int) -> Audio:

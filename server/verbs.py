@@ -182,7 +182,13 @@ def _continue(world: World, take: Take, deck: Deck, moment: Moment) -> None:
 
 
 def _generate(world: World, take: Take, deck: Deck, moment: Moment) -> None:
-    take.job = replace(take.job, new_frames=offset(world, take, moment) + take.length + take.spare + take.fade)
+    frames = offset(world, take, moment) + take.length + take.spare + take.fade
+    grid, downbeat = world.grid, world.grid.next(take.t0, "bar") - take.t0
+    beat_s = 60.0 / grid.bpm_at(take.t0)  # of the bars that it is laid on
+    meter = grid.beats_per_bar
+    if take.quant in ("beat", "1/4"):  # one that is late moves by bars: its own lie on the grid's
+        frames += round(meter * grid.frames_per_beat)
+    take.job = replace(take.job, new_frames=frames, beat_s=beat_s, downbeat=downbeat, beats_per_bar=meter)
 
 
 def _vary(world: World, take: Take, deck: Deck, moment: Moment) -> None:

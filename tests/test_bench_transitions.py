@@ -13,8 +13,8 @@ from fake_runner import RATE, STATE, FakeRunner
 from segue.bench import transitions
 from segue.bench.judge import alignment, smoothness, summary, true_beats
 from segue.bench.transitions import SYSTEMS, Song, near
+from segue.engine.synthesis import compose
 from segue.server.audio.track import can_stretch
-from segue.train.synthesis import compose
 
 
 def test_distances_are_those_of_the_track_with_fewer_beats() -> None:

@@ -16,6 +16,7 @@ from segue.engine.engine import Engine, EngineError, Request
 from segue.engine.models.guide import STATISTICS, guide
 from segue.engine.models.spec import ModelSpec
 from segue.engine.noise import generator
+from segue.engine.synthesis import STYLES
 from segue.train.clips import Library
 from segue.train.condition import NO_CLASS, left_out, one_hot
 from segue.train.data import RATE, prepare, prepare_synthesis, read_index
@@ -25,7 +26,6 @@ from segue.train.encode import export_latents, load_codec
 from segue.train.latents import Latents
 from segue.train.loop import Plan
 from segue.train.pack import pack
-from segue.train.synthesis import STYLES
 
 CODEC = "slides-mel-small"
 NOISE = {"bass": 0.001, "hiss": 0.1}  # beside a tone of 150 Hz

@@ -16,11 +16,11 @@ from staged import said
 
 from segue.engine.limiter import CEILING_DBTP, true_peaks
 from segue.engine.measure import loudness
+from segue.engine.synthesis import compose
 from segue.server.analysing import Processes
 from segue.server.analysis import Analysis, analysed, regular
 from segue.server.loudness import BOUND_DB, Meter, gain_db
 from segue.server.stage import Stage
-from segue.train.synthesis import compose
 
 
 def written(folder: Path, audio: NDArray[np.float32], name: str = "a.wav") -> str:

@@ -20,12 +20,12 @@ from segue.engine.compose import gain_to
 from segue.engine.models.folding import FoldSpec, lifted
 from segue.engine.models.spec import Model
 from segue.engine.paper import alpha, over, sigma
+from segue.engine.synthesis import compose
 from segue.server.cli import main
 from segue.train.data import RATE, REFERENCE_LUFS
 from segue.train.memorise import LEFT, NEW, Audio, Plan, encoded, ends_of, fit_codec, grid, log_mel
 from segue.train.overfit import AT_ALL, MARGIN, OF_NOISE, OWN, Work, is_held, overfit, read_clip, read_recipe
 from segue.train.recall import Distances, recalled
-from segue.train.synthesis import compose
 
 RECIPES = ("live", "paper_latent", "paper_waveform", "cqt", "slides_mel", "slides_latent")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.server.tempo import Grid
-from segue.server.timeline import Pace, join, reanchored, sustained
+from segue.server.timeline import ROUNDED, Pace, join, reanchored, sustained
 
 RATE = 44_100
 
@@ -37,14 +37,25 @@ def test_an_engine_slower_than_the_music_is_not_entered_early() -> None:
 
 
 @given(st.floats(30, 240), st.integers(0, 10**6), st.integers(10_000, 10**6), st.integers(0, 3 * 10**6))
-def test_a_prepared_take_moves_by_whole_bars_or_begins_at_its_entry(bpm: float, t0: int, made: int, wait: int) -> None:
+def test_a_prepared_take_moves_by_bars_or_beats_or_begins_at_its_entry(bpm: float, t0: int, made: int, wait: int) -> None:
     grid, t1 = Grid(RATE, bpm), t0 + wait
     need = made // 2
     moved = reanchored(t0, made, t1, need, grid)
     assert moved <= t1
     assert moved + made >= t1 + need
-    bars = (moved - t0) / (grid.beats_per_bar * grid.frames_per_beat)
-    assert moved == t1 or abs(bars - round(bars)) * grid.beats_per_bar * grid.frames_per_beat <= 0.5
+    quarters = 4 * (moved - t0) / grid.frames_per_beat
+    assert moved == t1 or abs(quarters - round(quarters)) * grid.frames_per_beat / 4 <= ROUNDED
+
+
+@given(st.floats(30, 240), st.integers(2, 7), st.integers(0, 10**6), st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 8.0, 12.0]))
+def test_a_take_that_is_late_by_beats_is_on_the_beat(bpm: float, meter: int, due: int, late: float) -> None:
+    """All that was made from its due place on is needed, as where a take is as long as it was asked for."""
+    grid, ahead, need = Grid(RATE, bpm, meter), RATE // 4, 3 * RATE
+    t1 = grid.frame_of(grid.beat_at(due) + late)
+    moved = reanchored(due - ahead, ahead + need, t1, need, grid)
+    by = (moved - due + ahead) / grid.frames_per_beat
+    assert moved + ahead + need >= t1 + need
+    assert abs(by - late) * grid.frames_per_beat <= ROUNDED or (by > late and abs(4 * by - round(4 * by)) <= 1e-3)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 100), st.integers(0, 200))

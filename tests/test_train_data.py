@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from segue.engine.synthesis import STYLES, compose, pieces
 from segue.train.clips import LEVEL_DB, Library
 from segue.train.data import (
     RATE,
@@ -20,7 +21,6 @@ from segue.train.data import (
     read_index,
     split_of,
 )
-from segue.train.synthesis import STYLES, compose, pieces
 
 
 def tone(seconds: float, rate: int = RATE, level: float = 0.1, frequency: float = 997.0) -> np.ndarray:

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from segue.engine.checkpoint import CheckpointError, load
 from segue.engine.engine import Engine
 from segue.engine.request import Request
+from segue.engine.synthesis import pieces
 from segue.train.baselines import BASELINES, Audio
 from segue.train.bootstrap import interval
 from segue.train.metrics.beat_phase import beat_phase_s
 from segue.train.rows import Row, table
-from segue.train.synthesis import pieces
 
 PIECES, PIECE_S, FROM_S = 36, 30.0, 10.0
 NEW_S = 3.5

@@ -205,7 +205,7 @@ def entry_of(path: Path, name: str, out: Path, about: About, holdout: float) -> 
 
 def prepare_synthesis(minutes: float, out: Path, seed: int = 0, seconds: float = 60.0) -> Iterator[str]:
     """Compose `minutes` of music by program into `out`, in pieces of about `seconds`, yielding one line a piece."""
-    from segue.train.synthesis import pieces
+    from segue.engine.synthesis import pieces
 
     out.mkdir(parents=True, exist_ok=True)
     entries = read_index(out)

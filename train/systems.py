@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,7 +30,7 @@ class Way:
     """One way in which a model plays. task: a name in engine/tasks; parameters: of that task, as (name, value).
 
     context_s: how much of the left context it hears, None for all. window_s: the model's window, None for the one that it was
-    trained on. model: a model file in place of the one that is judged, in whose name it then plays.
+    trained on. model: a model file in place of the one that is judged, in whose name it then plays. start: as of `Request`.
     """
 
     task: str
@@ -42,11 +42,13 @@ class Way:
     context_s: float | None = None
     window_s: float | None = None
     model: str = ""
+    start: float | None = None
 
     @property
     def name(self) -> str:
         """Ours, and all that is not usual about it."""
         told = [f"{key} {value:g}" for key, value in self.parameters]
+        told += [] if self.start is None else [f"T {self.start:g}"]
         told += [] if self.regime == "clean" else [self.regime]
         told += [] if self.xi is None else [f"xi {self.xi:g}"]
         told += [] if self.context_s is None else [f"context {self.context_s:g} s"]
@@ -66,7 +68,7 @@ class Way:
             style=case.style if self.task == "style" else None,
             classes=classes_of(engine, case) if self.task == "classify" else None,
             steps=self.steps, seed=seed, sampler=self.sampler, regime=self.regime, xi=self.xi,
-            parameters=dict(self.parameters),
+            parameters=dict(self.parameters), start=self.start,
         )  # fmt: skip
         limiter = Limiter(engine.sample_rate)
         return np.concatenate([limiter.push(engine.take(request)), limiter.flush()], axis=1)
@@ -85,7 +87,7 @@ def classes_of(engine: Engine, case: Case) -> NDArray[np.float32]:
 def ways(task: str, steps: int, sampler: str, model: str = "", classifier: bool = True) -> tuple[Way, ...]:
     """A model's ways to play a task of Table 1: infill's cases are also regenerated, by Table 2 and as 4.3 words it.
 
-    classifier: whether the model's guide has one, which classifier guidance needs.
+    classifier: whether the model's guide has one, which classifier guidance needs. Ours generates over a groove, and from noise.
     """
     played = {
         "unconditional": ("generate",),
@@ -94,7 +96,8 @@ def ways(task: str, steps: int, sampler: str, model: str = "", classifier: bool 
         "transition": ("transition",),
         "guidance": ("style", "classify") if classifier else ("style",),
     }
-    return tuple(Way(name, steps, sampler, model=model) for name in played[task])
+    usual = tuple(Way(name, steps, sampler, model=model) for name in played[task])
+    return (*usual, replace(usual[0], start=1.0)) if task == "unconditional" and not model else usual
 
 
 def silence(engine: Engine, case: Case, seed: int) -> Audio:

@@ -304,7 +304,7 @@
       420,
       20
      ],
-     "text": "plays something new, from noise alone (unconditional)"
+     "text": "plays something new: a groove at the tempo that the model moves; T 1: noise alone"
     }
    },
    {

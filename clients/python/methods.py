@@ -246,8 +246,9 @@ class DeckMethods:
         xfade: float | None = None,
         commit: bool | None = None,
         id: int | None = None,
+        T: float | None = None,
     ) -> int:
-        """Plays something new, from noise alone (unconditional)."""
+        """Plays something new: a groove at the tempo that the model moves; T 1: noise alone."""
         return self._take(
             "generate",
             beats=beats,
@@ -260,6 +261,7 @@ class DeckMethods:
             xfade=xfade,
             commit=commit,
             id=id,
+            T=T,
         )
 
     def commit(

@@ -184,9 +184,9 @@ SegueDeck {
 		^this.take("style", ['deck', deck, 'path', path, 'class', className, 'beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel, 'weight', weight, 'class_weight', classWeight, 'reconstruction', reconstruction])
 	}
 
-	// plays something new, from noise alone (unconditional)
-	generate { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id| 
-		^this.take("generate", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id])
+	// plays something new: a groove at the tempo that the model moves; T 1: noise alone
+	generate { |beats, sec, seed, steps, xi, regime, quant, xfade, commit, id, tLevel| 
+		^this.take("generate", ['beats', beats, 'sec', sec, 'seed', seed, 'steps', steps, 'xi', xi, 'regime', regime, 'quant', quant, 'xfade', xfade, 'commit', commit, 'id', id, 'T', tLevel])
 	}
 
 	// plays a take that was held back by `commit 0`

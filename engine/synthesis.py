@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 44_100
-STEPS = 16  # sixteenth notes a bar
+STEPS = 16  # sixteenth notes of a pattern: a bar of four beats; longer bars begin it again
 BARS = 4  # bars of one chord progression
 Audio = NDArray[np.float32]
 
@@ -82,6 +82,16 @@ def hat(rng: np.random.Generator, is_open: bool) -> Audio:
     return single(filtered_noise(rng, 0.3, rng.uniform(6000, 9000), 18000, decay) * 0.6)
 
 
+def styles_at(bpm: float) -> list[str]:
+    """The styles that are played at a tempo; where none is, the one whose range is nearest, as a ratio."""
+
+    def off(style: str) -> float:
+        (slow, fast), *_ = STYLES[style]
+        return max(0.0, math.log(slow / bpm), math.log(bpm / fast))
+
+    return [style for style in STYLES if off(style) == 0.0] or [min(STYLES, key=off)]
+
+
 @lru_cache(maxsize=512)
 def harmonics(count: int, odd: bool) -> NDArray[np.float32]:
     """Amplitudes of the first `count` harmonics of a sawtooth, or of a square wave where `odd`."""
@@ -135,20 +145,23 @@ def add(track: Audio, at: int, sound: Audio, left: float, right: float) -> None:
         track[at:end] += sound[: end - at, None] * np.array([left, right], np.float32)
 
 
-def hits(rng: np.random.Generator, pattern: str) -> list[int]:
-    """The sixteenths on which a pattern sounds in one bar."""
-    return [i for i, c in enumerate(pattern) if c == "x" or (c == "o" and rng.random() < 0.4)]
+def hits(rng: np.random.Generator, pattern: str, steps: int = STEPS) -> list[int]:
+    """The sixteenths on which a pattern sounds in a bar of so many."""
+    marks = ((i, pattern[i % len(pattern)]) for i in range(steps))
+    return [i for i, c in marks if c == "x" or (c == "o" and rng.random() < 0.4)]
 
 
 class Composer:
     """One piece: its style, tempo, key, sounds and the arrangement of its bars."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, bpm: float | None = None, beats_per_bar: int = 4) -> None:
+        """bpm: its tempo; None draws one of the style's."""
         self.rng = rng
-        self.style = str(rng.choice(list(STYLES)))
+        self.style = str(rng.choice(list(STYLES) if bpm is None else styles_at(bpm)))
         (slow, fast), self.kicks, self.snares, self.hats = STYLES[self.style]
-        self.bpm = float(rng.integers(slow, fast + 1))
+        self.bpm = float(rng.integers(slow, fast + 1)) if bpm is None else bpm
         self.step = 60 / self.bpm / 4
+        self.steps = 4 * beats_per_bar
         self.swing = rng.uniform(0, 0.25) if rng.random() < 0.4 else 0.0
         self.root = int(rng.integers(33, 45))
         self.scale = SCALES[rng.integers(len(SCALES))]
@@ -158,9 +171,11 @@ class Composer:
         self.bass = random_voice(rng, (150, 900), 0.004, (0.02, 0.08))
         self.pad = random_voice(rng, (400, 3000), float(rng.choice([0.005, 0.08])), (0.05, 0.4))
         self.pluck = random_voice(rng, (800, 5000), 0.003, (0.05, 0.3))
-        self.bass_steps = sorted(rng.choice(STEPS, int(rng.integers(3, 10)), replace=False).tolist())
-        self.stabs = [0] if rng.random() < 0.4 else sorted(rng.choice(STEPS, int(rng.integers(2, 6)), replace=False).tolist())
-        self.riff = [(int(s), int(rng.integers(0, 8))) for s in np.flatnonzero(rng.random(2 * STEPS) < rng.uniform(0.15, 0.5))]
+        self.bass_steps = sorted(rng.choice(self.steps, min(self.steps, int(rng.integers(3, 10))), replace=False).tolist())
+        held, count = rng.random() < 0.4, self.steps
+        self.stabs = [0] if held else sorted(rng.choice(count, min(count, int(rng.integers(2, 6))), replace=False).tolist())
+        self.riff = [(int(s), int(rng.integers(0, 8))) for s in np.flatnonzero(rng.random(2 * count) < rng.uniform(0.15, 0.5))]
+        self._sung: dict[tuple[Voice, float, float, float], Audio] = {}
 
     def pitch(self, degree: int, octave: int) -> float:
         """Frequency in Hz of a scale degree."""
@@ -170,7 +185,14 @@ class Composer:
     def sample(self, bar: int, step: float) -> int:
         """First sample of a sixteenth; every second one is late by the swing."""
         late = self.swing if int(step) % 2 else 0.0
-        return int((bar * STEPS + step + late) * self.step * RATE)
+        return int((bar * self.steps + step + late) * self.step * RATE)
+
+    def sung(self, voice: Voice, frequency: float, length: float, detune: float = 0.0) -> Audio:
+        """`tone`, kept: bars come again."""
+        key = (voice, frequency, length, detune)
+        if key not in self._sung:
+            self._sung[key] = tone(*key)
+        return self._sung[key]
 
     def drums(self, track: Audio, bar: int) -> None:
         """One bar of drums."""
@@ -180,7 +202,7 @@ class Composer:
             (self.closed, self.hats, 0.35, 0.25),
         )
         for sound, pattern, gain, side in kit:
-            for step in hits(self.rng, pattern):
+            for step in hits(self.rng, pattern, self.steps):
                 strength = gain * self.rng.uniform(0.75, 1.0)
                 chosen = self.open if sound is self.closed and self.rng.random() < 0.1 else sound
                 add(track, self.sample(bar, step), chosen, strength * (1 - side), strength * (1 + side))
@@ -191,20 +213,20 @@ class Composer:
         if layer == "bass":
             for step in self.bass_steps:
                 degree = chord + int(self.rng.choice([0, 0, 0, 4, 7]))
-                add(track, self.sample(bar, step), tone(self.bass, self.pitch(degree, 0), self.step * 1.5), 0.4, 0.4)
+                add(track, self.sample(bar, step), self.sung(self.bass, self.pitch(degree, 0), self.step * 1.5), 0.4, 0.4)
         elif layer == "chords":
-            length = self.step * (STEPS if self.stabs == [0] else 2)
+            length = self.step * (self.steps if self.stabs == [0] else 2)
             for step in self.stabs:
                 for degree in (chord, chord + 2, chord + 4, chord + 6):
                     for side in (-1, 1):
-                        sound = tone(self.pad, self.pitch(degree, 1), length, side * self.pad.detune)
+                        sound = self.sung(self.pad, self.pitch(degree, 1), length, side * self.pad.detune)
                         add(track, self.sample(bar, step), sound, 0.08 - 0.05 * side, 0.08 + 0.05 * side)
         else:
             for step, degree in self.riff:
-                if step // STEPS == bar % 2:
+                if step // self.steps == bar % 2:
                     pan = 0.5 * math.sin(step)
-                    sound = tone(self.pluck, self.pitch(chord + degree, 2), self.step)
-                    add(track, self.sample(bar, step % STEPS), sound, 0.2 * (1 - pan), 0.2 * (1 + pan))
+                    sound = self.sung(self.pluck, self.pitch(chord + degree, 2), self.step)
+                    add(track, self.sample(bar, step % self.steps), sound, 0.2 * (1 - pan), 0.2 * (1 + pan))
 
     def duck(self, length: int) -> Audio:
         """Gain that dips on every beat, `[length, 1]`: the pumping of a side chain."""
@@ -232,15 +254,24 @@ def reverb(rng: np.random.Generator, track: Audio, seconds: float, wet: float) -
     return single(track + wet * fftconvolve(track, tail, axes=0)[: len(track)])
 
 
-def compose(rng: np.random.Generator, seconds: float) -> Piece:
-    """A piece of about `seconds` (whole progressions) in a random style, key and arrangement."""
-    c = Composer(rng)
-    bar = STEPS * c.step
+def compose(
+    rng: np.random.Generator,
+    seconds: float,
+    bpm: float | None = None,
+    beats_per_bar: int = 4,
+    always: tuple[str, ...] = (),
+) -> Piece:
+    """A piece of about `seconds` (whole progressions) in a random style, key and arrangement.
+
+    bpm: its tempo, None for one of the style's. always: which of LAYERS play all the time; the others come and go.
+    """
+    c = Composer(rng, bpm, beats_per_bar)
+    bar = c.steps * c.step
     bars = max(BARS, round(seconds / bar / BARS) * BARS)
     length = int(bars * bar * RATE)
     drums, rest = np.zeros((length, 2), np.float32), np.zeros((length, 2), np.float32)
     for section in range(0, bars, BARS):
-        present = [layer for layer in LAYERS if rng.random() < 0.75] or ["drums"]
+        present = [layer for layer in LAYERS if rng.random() < 0.75 or layer in always] or ["drums"]
         for b in range(section, section + BARS):
             for layer in present:
                 if layer == "drums":
