@@ -17,6 +17,7 @@ from segue.engine.models.guide import STATISTICS, guide
 from segue.engine.models.spec import ModelSpec
 from segue.engine.noise import generator
 from segue.engine.synthesis import STYLES
+from segue.train import distill
 from segue.train.clips import Library
 from segue.train.condition import NO_CLASS, left_out, one_hot
 from segue.train.data import RATE, prepare, prepare_synthesis, read_index
@@ -26,6 +27,7 @@ from segue.train.encode import export_latents, load_codec
 from segue.train.latents import Latents
 from segue.train.loop import Plan
 from segue.train.pack import pack
+from segue.train.teacher import read_teacher
 
 CODEC = "slides-mel-small"
 NOISE = {"bass": 0.001, "hiss": 0.1}  # beside a tone of 150 Hz
@@ -199,6 +201,34 @@ def test_a_class_goes_on_from_a_context(model: Path) -> None:
         engine.guide.wanted(("jazz",))
     with pytest.raises(EngineError, match="needs a classifier and classes"):
         engine.take(Request("classify", engine.new_frames, left))
+
+
+def test_a_distilled_generator_still_knows_its_classes(model: Path, latents: Latents, tmp_path: Path) -> None:
+    """Teacher and student are told the same, and the packed student asks for a class by its name."""
+    recipe = distill.Recipe(stages=(2,), steps=30, batch=8, precision="fp32")
+    teacher = read_teacher(str(model.parent / "run" / "diffusion.pt"), torch.device("cpu"))
+    assert (teacher.classes, teacher.condition) == (("bass", "hiss"), "classes")
+    again = read_teacher(str(model), torch.device("cpu"))
+    assert (again.classes, again.condition) == (teacher.classes, teacher.condition)
+    ((steps, path),) = distill.distil(recipe, teacher, latents, Plan(tmp_path / "run", report_steps=1000))
+    pack(CODEC, path, tmp_path / "few.safetensors", {"codec": "fp16", "denoiser": "fp32"}, ModelSpec("few"))
+    engine = Engine(load(tmp_path / "few.safetensors"))
+    assert engine.guide.classes == ("bass", "hiss")
+    asked = Request("classify", 2 * engine.new_frames, steps=steps, seed=3, match_level=False)
+    bass, hiss = (fullness(engine, engine.take(replace(asked, classes=engine.guide.wanted((name,)).numpy()))) for name in NOISE)
+    assert hiss - bass > 0.5
+
+
+def test_what_a_student_is_told_is_the_class_of_its_window(model: Path, latents: Latents) -> None:
+    teacher = read_teacher(str(model), torch.device("cpu"))
+    seen = set()
+    for step in range(12):
+        batch = distill.draw_batch(distill.Recipe(batch=8), 2, teacher, latents, False, step)
+        low = batch.x_0.mean((1, 2)) < 0
+        named = batch.classes != NO_CLASS
+        assert torch.equal(batch.classes[named] == 0, low[named])
+        seen |= set(batch.classes.tolist())
+    assert seen == {NO_CLASS, 0, 1}
 
 
 def test_a_named_guide_stays(model: Path) -> None:

@@ -357,7 +357,7 @@ def test_distilling_brings_few_steps_nearer_to_many(latents: Latents, tmp_path: 
         student = read_teacher(path, torch.device("cpu"))
         run = distill.Run(recipe, replace(teacher, module=student.module), 2, latents, torch.device("cpu"))
         run.teacher = teacher
-        batch = distill.draw_batch(recipe, 2, 24, latents, True, 10_000)
+        batch = distill.draw_batch(recipe, 2, teacher, latents, True, 10_000)
         t, _, e = (level[:, None] * batch.target.float() for level in batch.levels)
         x_t = noised(batch.x_0, batch.eps, t)
         with torch.no_grad():

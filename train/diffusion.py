@@ -20,7 +20,7 @@ from segue.engine.models.families import families
 from segue.engine.models.spec import DenoiserShape
 from segue.engine.paper import noised, over, v_of
 from segue.train import loop, parallel, precision
-from segue.train.condition import CLASSES, NO_CLASS, left_out, one_hot, statistics
+from segue.train.condition import left_out, numbers, told
 from segue.train.contexts import context_masks
 from segue.train.diffusion_recipe import Recipe, read_recipe, stored_denoiser, trained_as, with_classes
 from segue.train.ema import Ema
@@ -68,9 +68,7 @@ def draw_batch(recipe: Recipe, latents: Latents, masked: bool, step: int) -> Bat
     songs, windows = zip(*(latents.drawn(item) for item in items), strict=True)
     x_0 = torch.stack(windows)
     eps = torch.stack([noise.normal(tuple(x_0.shape[1:]), item) for item in items])
-    number = {name: place for place, name in enumerate(recipe.classes)}
-    classes = torch.tensor([number.get(latents.classes.get(song, ""), NO_CLASS) for song in songs])
-    return Batch(x_0, eps, t[mine.start : mine.stop], classes)
+    return Batch(x_0, eps, t[mine.start : mine.stop], numbers(songs, latents.classes, recipe.classes))
 
 
 class Run:
@@ -110,19 +108,17 @@ class Run:
             raise ValueError("Run: got no latents; give some to `use` first")
         recipe, batch = self.recipe, self.feed(self.step)
         x_0, eps, t = (part.to(self.device, non_blocking=True) for part in (batch.x_0, batch.eps, batch.t))
-        told = self._told(x_0, batch.classes.to(self.device))
-        loss = v_loss(self.dit, x_0, eps, t, recipe.precision, told).mean()
+        cond = self._condition(x_0, batch.classes)
+        loss = v_loss(self.dit, x_0, eps, t, recipe.precision, cond).mean()
         norm = stepped(self, self.dit, loss, rate_at(self.step, progress, recipe.rate, recipe.warm_up))
         self.step += 1
         return {"loss": parallel.mean(float(loss.detach())), "norm": norm}
 
-    def _told(self, x_0: Tensor, classes: Tensor) -> Tensor | None:
+    def _condition(self, x_0: Tensor, classes: Tensor) -> Tensor | None:
         """The condition `[B, cond_dim]` of this step's windows, or None for a generator without one."""
-        recipe, length = self.recipe, int(getattr(self.recipe.denoiser, "cond_dim", 0))
-        if not length:
-            return None
-        told = one_hot(classes, length) if recipe.condition == CLASSES else statistics(length, x_0)
-        return left_out(told, recipe.batch, recipe.seed, self.step)
+        recipe = self.recipe
+        cond = told(recipe.condition, int(getattr(recipe.denoiser, "cond_dim", 0)), x_0, classes)
+        return None if cond is None else left_out(cond, recipe.batch, recipe.seed, self.step)
 
     def state(self) -> dict[str, Any]:
         """The whole run as plain tensors and values."""

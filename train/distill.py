@@ -24,6 +24,7 @@ from segue.engine.models.dit import DitSpec
 from segue.engine.paper import alpha, eps_hat, noised, over, sigma, x_0_hat
 from segue.engine.protocols import Denoiser
 from segue.train import few_steps, few_steps_table, loop, parallel, precision
+from segue.train.condition import left_out, numbers, told
 from segue.train.contexts import context_masks
 from segue.train.diffusion import per_frame
 from segue.train.diffusion_recipe import stored_denoiser
@@ -112,16 +113,17 @@ def consistency_target(teacher: Velocity, student: Velocity, x_t: Tensor, levels
 class Batch:
     """Windows x_0 and noise eps `[B, C, T]`; levels t, s, e `[B]`: from where, the teacher's next, the end of the segment.
 
-    target: `[B, T]`, true where a frame has a level above 0.
+    target: `[B, T]`, true where a frame has a level above 0. classes `[B]`: the teacher's, or NO_CLASS.
     """
 
     x_0: Tensor
     eps: Tensor
     levels: tuple[Tensor, Tensor, Tensor]
     target: Tensor
+    classes: Tensor
 
 
-def draw_batch(recipe: Recipe, steps: int, frames: int, latents: Latents, masked: bool, step: int) -> Batch:
+def draw_batch(recipe: Recipe, steps: int, teacher: Teacher, latents: Latents, masked: bool, step: int) -> Batch:
     """The batch of a step for a student of `steps` steps; a function of seed, step and the item's number."""
     g, mine = noise.generator(recipe.seed, steps, step), parallel.share(recipe.batch)
     segment = torch.randint(steps, (recipe.batch,), generator=g) + 1  # ends at (segment - 1) / steps
@@ -132,12 +134,14 @@ def draw_batch(recipe: Recipe, steps: int, frames: int, latents: Latents, masked
         inside = torch.randint(recipe.substeps, (recipe.batch,), generator=g) + 1
         t = e + inside / (steps * recipe.substeps)
         s = e + (inside - 1) / (steps * recipe.substeps)
+    frames = teacher.frames
     target = ~context_masks(recipe.batch, frames, g) if masked else torch.ones(recipe.batch, frames, dtype=torch.bool)
     items = [noise.generator(recipe.seed, steps, step, i) for i in mine]
-    x_0 = torch.cat([latents.windows(1, item) for item in items])
+    songs, windows = zip(*(latents.drawn(item) for item in items), strict=True)
+    x_0 = torch.stack(windows)
     eps = torch.stack([noise.normal(tuple(x_0.shape[1:]), item) for item in items])
     cut = slice(mine.start, mine.stop)
-    return Batch(x_0, eps, (t[cut], s[cut], e[cut]), target[cut])
+    return Batch(x_0, eps, (t[cut], s[cut], e[cut]), target[cut], numbers(songs, latents.classes, teacher.classes))
 
 
 class Run:
@@ -150,7 +154,7 @@ class Run:
         self.stepper = Stepper(self.student, recipe.rate, device, recipe.precision)
         masked = per_frame(self.student)
         self.masked = masked
-        self.feed = Feed(lambda step: draw_batch(recipe, steps, teacher.frames, latents, masked, step))
+        self.feed = Feed(lambda step: draw_batch(recipe, steps, teacher, latents, masked, step))
         spec = teacher.denoiser
         # channels that are carried on from the context are not generated, so nothing is learned about them
         self.learned = spec.channels - (spec.carried if isinstance(spec, DitSpec) else 0)
@@ -162,10 +166,11 @@ class Run:
         x_0, eps, target = (part.to(self.device) for part in (batch.x_0, batch.eps, batch.target))
         t, s, e = (self._spread(level.to(self.device), target) for level in batch.levels)
         x_t = noised(x_0, eps, t)
+        cond = self._condition(x_0, batch.classes)
         with torch.no_grad():
-            aim = self._aim(x_t, t, s, e)
+            aim = self._aim(x_t, t, s, e, cond)
         with precision.autocast(self.device, self.recipe.precision):
-            v = self.student(x_t, t)
+            v = self.student(x_t, t, cond)
         noisy = target[:, None].float()
         error = ((v.float() - aim)[:, : self.learned]).square() * noisy
         loss = (error.sum((1, 2)) / (noisy.sum((1, 2)) * self.learned)).mean()
@@ -177,16 +182,22 @@ class Run:
         """`[B]`, or `[B, T]` with 0 on the context, as the model takes it."""
         return level[:, None] * target.float() if self.masked else level
 
-    def _aim(self, x_t: Tensor, t: Tensor, s: Tensor, e: Tensor) -> Tensor:
-        teacher = self._velocity(self.teacher.module)
+    def _condition(self, x_0: Tensor, classes: Tensor) -> Tensor | None:
+        """What teacher and student are both told of this step's windows, or None for a generator without a condition."""
+        length = int(getattr(self.teacher.denoiser, "cond_dim", 0))
+        cond = told(self.teacher.condition, length, x_0, classes)
+        return None if cond is None else left_out(cond, self.recipe.batch, self.recipe.seed, self.step)
+
+    def _aim(self, x_t: Tensor, t: Tensor, s: Tensor, e: Tensor, cond: Tensor | None) -> Tensor:
+        teacher = self._velocity(self.teacher.module, cond)
         if self.recipe.method == "progressive":
             return progressive_target(teacher, x_t, t, e)
-        return consistency_target(teacher, self._velocity(self.ema.module), x_t, (t, s, e))
+        return consistency_target(teacher, self._velocity(self.ema.module, cond), x_t, (t, s, e))
 
-    def _velocity(self, module: nn.Module) -> Velocity:
+    def _velocity(self, module: nn.Module, cond: Tensor | None) -> Velocity:
         def velocity(x_t: Tensor, t: Tensor) -> Tensor:
             with precision.autocast(self.device, self.recipe.precision):
-                v: Tensor = module(x_t, t)
+                v: Tensor = module(x_t, t, cond)
             return v.float()
 
         return velocity
@@ -196,7 +207,7 @@ class Run:
         t = self.teacher
         teacher = {"denoiser": asdict(t.denoiser), "frames": t.frames, "family": t.family, "model": t.model}  # type: ignore[call-overload]
         return {
-            "recipe": asdict(self.recipe) | teacher,
+            "recipe": asdict(self.recipe) | teacher | {"classes": t.classes, "condition": t.condition},
             "student_steps": self.steps,
             "dit": parallel.gathered(self.student),
             **kept(self),

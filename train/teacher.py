@@ -13,6 +13,7 @@ from segue.engine.checkpoint import load
 from segue.engine.models.spec import DenoiserShape
 from segue.engine.protocols import Denoiser
 from segue.train import checkpoints
+from segue.train.condition import CLASSES, STATISTICS
 from segue.train.diffusion import denoiser_of
 from segue.train.diffusion_recipe import stored_denoiser
 from segue.train.few_steps import Student
@@ -20,7 +21,10 @@ from segue.train.few_steps import Student
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained generator: its weights, sizes, family, preset, window in latent frames, and heat (see ModelSpec)."""
+    """A trained generator: its weights, sizes, family, preset, window in latent frames, heat, and classes (see ModelSpec).
+
+    condition: what it was told while it trained, of those in train/condition.py.
+    """
 
     module: nn.Module
     denoiser: DenoiserShape
@@ -28,6 +32,8 @@ class Teacher:
     family: str
     model: str
     heat: float = 0.0
+    classes: tuple[str, ...] = ()
+    condition: str = STATISTICS
 
 
 def read_teacher(name: str, device: torch.device) -> Teacher:
@@ -38,15 +44,17 @@ def read_teacher(name: str, device: torch.device) -> Teacher:
         recipe, weights = state["recipe"], state["ema"]
         spec, frames = stored_denoiser(recipe), int(recipe["frames"])
         family, model = recipe.get("family", "latent-dit"), recipe.get("model", "live")
+        classes, condition = tuple(recipe.get("classes", ())), recipe.get("condition", STATISTICS)
     else:
         loaded = load(name)
         assert isinstance(loaded.denoiser, nn.Module)
         weights, frames = loaded.denoiser.state_dict(), loaded.window_frames
         spec, family, model = loaded.spec.denoiser, loaded.spec.family, loaded.spec.name
-        heat = loaded.spec.heat
+        heat, classes = loaded.spec.heat, loaded.spec.classes
+        condition = CLASSES if classes else STATISTICS
     module = denoiser_of(family, spec, device)
     module.load_state_dict(weights)
-    return Teacher(module.eval().requires_grad_(False), spec, frames, family, model, heat)
+    return Teacher(module.eval().requires_grad_(False), spec, frames, family, model, heat, classes, condition)
 
 
 def read_student(path: Path, device: torch.device) -> Student:
