@@ -79,6 +79,24 @@ def test_a_wrong_word_is_one_sentence_and_writes_nothing(
     assert not list(tmp_path.glob("run/*.pt"))
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "got no music; name a folder of it, or --synthesis MINUTES"),
+        (["FOLDER", "--holdout", "1"], "--holdout: got 1, allowed a share from 0 to below 1"),
+        (["FOLDER", "--minutes", "-1"], "--minutes: got -1, allowed more than 0"),
+    ],
+)
+def test_nothing_to_prepare_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    assert main(["train", "prepare", "--out", str(tmp_path / "audio"), *words]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "audio").exists()
+
+
 @pytest.mark.parametrize("line", ["batch: 0", "frames: -3", "rate: 0.0", "steps: 0"])
 def test_a_recipe_of_nothing_is_refused(latents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
     key, _, value = line.partition(": ")
