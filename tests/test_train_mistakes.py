@@ -83,7 +83,7 @@ def test_a_wrong_word_is_one_sentence_and_writes_nothing(
     ("words", "sentence"),
     [
         ([], "got no music; name a folder of it, or --synthesis MINUTES"),
-        (["FOLDER", "--holdout", "1"], "--holdout: got 1, allowed a share from 0 to below 1"),
+        (["FOLDER", "--holdout", "2"], "--holdout: got 2, allowed a share from 0 to 1"),
         (["FOLDER", "--minutes", "-1"], "--minutes: got -1, allowed more than 0"),
     ],
 )

@@ -238,8 +238,8 @@ def run(args: Any) -> int:
     try:
         if args.folder is None and not args.synthesis > 0:
             raise ValueError("prepare: got no music; name a folder of it, or --synthesis MINUTES")
-        if not 0 <= args.holdout < 1:
-            raise ValueError(f"--holdout: got {args.holdout:g}, allowed a share from 0 to below 1; correct it")
+        if not 0 <= args.holdout <= 1:
+            raise ValueError(f"--holdout: got {args.holdout:g}, allowed a share from 0 to 1; correct it")
         if not args.minutes > 0:
             raise ValueError(f"--minutes: got {args.minutes:g}, allowed more than 0; correct it")
         from_folder = prepare(args.folder, args.out, args.holdout, args.metadata, args.minutes) if args.folder else ()
