@@ -55,7 +55,7 @@ EXAMPLES = (
     Example("loop", 6, 21, (order("loop", "beats", 8, "seed", 5), [17.5, *BACK])),
     Example("transition", 6, 18, (OTHER, order("transition", "to", 2, "beats", 8, "seed", 7))),
     Example("style", 6, 18, (OTHER, order("style", "deck", 2, "beats", 8, "seed", 11), [13.5, *BACK])),
-    Example("generate", 6, 14, (order("generate", "beats", 4, "seed", 1),)),
+    Example("generate", 6, 14, (order("generate", "beats", 8, "seed", 1),)),
 )
 
 
