@@ -114,6 +114,8 @@ def test_missing_models_and_data_are_one_sentence(capsys: pytest.CaptureFixture[
     out = capsys.readouterr()
     assert out.out == ""
     assert "nowhere: no such model or file" in out.err
+    assert evaluate.run(parser.parse_args(["--steps", "4", "0"])) == 2
+    assert "got 108 clips and [4, 0] steps; give one or more of each" in capsys.readouterr().err
 
 
 def test_yamnet_without_weights_is_one_sentence(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from segue.server.cli import main
 from segue.train import check, takes
 from segue.train.cases import Case
 from segue.train.listening import trials
@@ -156,3 +157,10 @@ def test_what_cannot_be_made_or_checked_is_one_sentence(tmp_path: Path, capsys: 
         takes.chosen("continuation", ["someone"], 4, "ddim")
     assert check.run(argparse.Namespace(folder=tmp_path, context=0.0, json=False, into=None)) == 2
     assert "no audio under" in capsys.readouterr().err
+    (tmp_path / "text.wav").write_text("no audio at all")
+    assert check.run(argparse.Namespace(folder=tmp_path, context=0.0, json=False, into=None)) == 2
+    assert f"check: {tmp_path / 'text.wav'} cannot be read as audio (" in capsys.readouterr().err
+    (tmp_path / "text.wav").unlink()
+    assert main(["evaluate", "takes", "--clips", "0", "--out", str(tmp_path)]) == 2
+    assert "takes: got 0 clips and 4 steps; give one or more of each" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -97,6 +97,14 @@ def test_nothing_to_prepare_is_one_sentence(
     assert not (tmp_path / "audio").exists()
 
 
+def test_a_job_without_its_music_or_its_result_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    assert main(["train", "gpu", "stage", "--data", nowhere, "--pieces", str(tmp_path / "pieces")]) == 2
+    assert f"no prepared audio in {nowhere}: run `segue train prepare" in capsys.readouterr().err
+    assert main(["train", "gpu", "join", "--out", nowhere, "--work", str(tmp_path / "work")]) == 2
+    assert f"join: no result in {nowhere}; name the --out of `segue train gpu run`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("line", ["batch: 0", "frames: -3", "rate: 0.0", "steps: 0"])
 def test_a_recipe_of_nothing_is_refused(latents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
     key, _, value = line.partition(": ")

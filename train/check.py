@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,8 @@ class Checked:
 
 def check(path: Path, system: str, first: int, last: int | None) -> Checked:
     """One file, whose new part is samples first to last. Raises ValueError where it is no audio."""
-    try:
+    with _audio(path):
         read, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"check: {path} cannot be read as audio ({error}); name WAV, FLAC, Ogg or MP3 files") from None
     audio, edge = np.ascontiguousarray(read.T), round(CLICK_FAR_S * rate)
     end = audio.shape[1] if last is None else min(last, audio.shape[1])
     if not 0 <= first < end:
@@ -60,6 +59,21 @@ def check(path: Path, system: str, first: int, last: int | None) -> Checked:
     return Checked(str(path), system, found, context, tuple(seams), tuple(beyond(found, context)))
 
 
+@contextmanager
+def _audio(path: Path) -> Iterator[None]:
+    """Says in a sentence that a file cannot be read."""
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        reason = str(error).rpartition(": ")[2].rstrip(".")
+        raise ValueError(f"check: {path} cannot be read as audio ({reason}); take it away, or give another copy") from None
+
+
+def _rate(path: Path) -> int:
+    with _audio(path):
+        return int(soundfile.info(path).samplerate)
+
+
 def _seam(audio: Any, frame: int, rate: int) -> Seam:
     step = step_over_material(audio, frame, rate)
     return Seam(frame, step if np.isfinite(step) else None, loudness_step_lu(audio, frame, rate))
@@ -67,7 +81,7 @@ def _seam(audio: Any, frame: int, rate: int) -> Seam:
 
 def listed(folder: Path, context_s: float) -> list[tuple[Path, str, int, int | None]]:
     """(file, system, first, last) of what `segue evaluate takes` wrote, or of every audio file under a folder, which stands for
-    its system; their new part begins at context_s. Raises FileNotFoundError without any."""
+    its system; their new part begins at context_s. Raises FileNotFoundError without any, ValueError for one that is none."""
     if (folder / LIST).is_file():
         takes = json.loads((folder / LIST).read_text(encoding="utf-8"))["takes"]
         return [(folder / take["file"], take["system"], take["first"], take["last"]) for take in takes]
@@ -76,7 +90,7 @@ def listed(folder: Path, context_s: float) -> list[tuple[Path, str, int, int | N
         raise FileNotFoundError(
             f"check: no audio under {folder}; name a folder that `segue evaluate takes` wrote, or one of takes"
         )
-    return [(path, path.parent.name, round(context_s * soundfile.info(path).samplerate), None) for path in files]
+    return [(path, path.parent.name, round(context_s * _rate(path)), None) for path in files]
 
 
 def summary(found: Sequence[Checked]) -> dict[str, dict[str, int]]:

@@ -219,6 +219,8 @@ def run(args: Any) -> int:
     data = args.data or data_folder()
     embedder: YamNet | None = None
     try:
+        if args.clips < 1 or min(args.steps) < 1:
+            raise ValueError(f"evaluate: got {args.clips} clips and {args.steps} steps; give one or more of each")
         engine = Engine(load(args.model))
         clips = draw_clips(data / "eval", args.clips, *geometry(engine), engine.sample_rate)
         others = played_beside(args, clips)

@@ -26,6 +26,7 @@ from segue.engine.models.spec import ModelSpec
 from segue.train import codec, codec_recipe, diffusion, distill, encode, few_steps_table, finetune, loop, parallel, recipe
 from segue.train.clips import Library
 from segue.train.codec_measures import measure, summary
+from segue.train.data import read_index
 from segue.train.diffusion_recipe import read_recipe
 from segue.train.latents import Latents
 from segue.train.pack import pack
@@ -264,9 +265,13 @@ def run(args: Any) -> int:
     parallel.start()
     try:
         if args.action == "stage":
+            if not read_index(args.data):
+                raise FileNotFoundError(f"no prepared audio in {args.data}: run `segue train prepare FOLDER --out DIR` first")
             for piece in stage(args.data, args.pieces, args.piece_mb):
                 print(piece)
         elif args.action == "join":
+            if not any(args.out.glob(f"*{LIST}")):
+                raise FileNotFoundError(f"join: no result in {args.out}; name the --out of `segue train gpu run`")
             print(*unbundle(args.out, args.work), sep="\n")
         else:
             recipes = {name: recipe.find(Path(f"{args.recipes}_{name}")) for name in SHARES}

@@ -106,6 +106,8 @@ def run(args: Any) -> int:
     torch.set_flush_denormal(True)
     written: list[Written] = []
     try:
+        if args.clips < 1 or args.steps < 1:
+            raise ValueError(f"takes: got {args.clips} clips and {args.steps} steps; give one or more of each")
         played = {task: chosen(task, args.systems, args.steps, args.sampler) for task in args.tasks}
         engine = Engine(load(args.model))
         if engine.sample_rate != RATE:
