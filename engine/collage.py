@@ -25,11 +25,12 @@ SHORTEST_S, LONGEST_S = 0.2, 0.42  # of a piece: a syllable or an eighth, and le
 APART = 3  # frames by which the lags of two neighbours differ at least
 REPEATS = 3.0  # weight of how badly a lag repeats beside how badly a splice fits
 BEGINS = 1.0  # the same for the first piece, which has to go on from what was heard
-CHANCE = 0.3  # by how much the noise may change a cost
+CHANCE = 0.3  # by how much the noise may change a cost at first
 FADE = 1024  # samples of a splice
 SHIFT_S = 0.010  # by which a piece may move so that its waveform goes on: half a period of 50 Hz
 STAYING = 0.3  # correlation that it must gain to move so far
 TRIES = 12  # other ways to go on that are tried where a second was played before
+DOUBLED = 2  # tries after which the noise may change a cost by twice as much: what fits best has been tried
 MOST = 40  # of them a take: about 0.4 s of one core, which music that repeats itself takes in vain
 
 
@@ -94,12 +95,12 @@ def _least_heard(
     tries = MOST
     for place in past.places(len(past.following(audio))):
         least = past.alike(past.following(audio), place)
-        for _ in range(min(TRIES, tries)):
+        for n in range(min(TRIES, tries)):
             if least <= HEARD:
                 break
             tries -= 1
             within = past.unheard + (place + int(rng.integers(past.window))) * COARSE
-            other = planned([cut for cut in cuts if cut.first * hop < within])
+            other = planned([cut for cut in cuts if cut.first * hop < within], CHANCE * 2 ** (n / DOUBLED))
             sound = heard(other)
             alike = past.alike_around(past.following(sound), place, least)
             if alike < least:
@@ -127,10 +128,12 @@ def plan(
     sizes: tuple[int, int],
     rng: np.random.Generator,
     begun: Sequence[Cut] = (),
+    chance: float = CHANCE,
 ) -> list[Cut]:
     """Pieces of latents `[C, L]` that fill `count` frames from frame `now` on. sizes: frames of a piece, least and most.
 
     ending: `[C, ALIKE]`, what was heard before them. begun: pieces that stay, but that the last of them may end elsewhere.
+    chance: by how much the noise may change a cost.
     """
     spread = 2 * float(x.var(axis=1).mean()) + LEAST
     offered = _multiples(lags, now - x.shape[1], now + count, hop)
@@ -143,7 +146,7 @@ def plan(
         ends = np.arange(first + sizes[0], first + sizes[1] + 1)
         others = np.abs(all_lags - lag) >= APART * hop
         fits = _fits(alike, now + ends, lag, all_lags[others], hop, sizes[1])
-        costs = (fits / spread + REPEATS * worths[others, None]) * (1 + CHANCE * rng.random(fits.shape))
+        costs = (fits / spread + REPEATS * worths[others, None]) * (1 + chance * rng.random(fits.shape))
         best = float(costs.min(initial=np.inf))
         if np.isfinite(best):
             other, at = np.unravel_index(costs.argmin(), costs.shape)

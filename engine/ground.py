@@ -117,7 +117,7 @@ def _around(
     before = Heard(x[:, :left], texture[:, : left * hop], channels)
     after = Heard(x[:, end:], texture[:, end * hop :], channels)
 
-    def on(count: int) -> Collage | None:
+    def on(count: int, played: Played | None = None) -> Collage | None:
         return going_on(before, count, hop, rate, rng, memory, beat_s, played)
 
     def to(count: int) -> Collage | None:
@@ -126,7 +126,7 @@ def _around(
     half = new // 2
     first, second = on(half + 1), to(new - half)  # a frame more, in which the halves are spliced
     if first is None or second is None:
-        return on(new) or to(new)
+        return on(new, played) or to(new)
     seam, overlap = slice(half * hop, half * hop + FADE), slice(0, FADE)
     audio = np.concatenate([first.audio[:, : half * hop], second.audio], axis=1)
     audio[:, seam] = spliced(first.audio[:, seam], second.audio[:, overlap])

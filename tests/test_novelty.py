@@ -104,3 +104,19 @@ def test_music_that_cannot_but_come_again_is_tried_a_bounded_number_of_times(mon
     found = going_on(heard(audio), 150, HOP, RATE, np.random.default_rng(0), played=Played(coarse(np.tile(audio, 4)), RATE))
     assert found is not None
     assert collage.TRIES < len(tried) <= collage.MOST + 1
+
+
+def test_the_longer_it_is_looked_for_the_less_a_good_fit_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar, chances = music(2.0, 3), list[float]()
+    audio, first_plan = np.tile(bar, 3)[:, : 258 * HOP], collage.plan
+
+    def plan(*args: Any) -> list[collage.Cut]:
+        chances.append(args[-1] if isinstance(args[-1], float) else collage.CHANCE)
+        return first_plan(*args)
+
+    monkeypatch.setattr(collage, "plan", plan)
+    going_on(heard(audio), 150, HOP, RATE, np.random.default_rng(0), played=Played(coarse(np.tile(audio, 4)), RATE))
+    tried = chances[: 2 + collage.DOUBLED]  # as it is at first, tried once so, and on to twice as much
+    assert tried[:2] == [collage.CHANCE, collage.CHANCE]
+    assert tried[-1] == pytest.approx(2 * collage.CHANCE)
+    assert max(chances) == pytest.approx(collage.CHANCE * 2 ** ((collage.TRIES - 1) / collage.DOUBLED))
