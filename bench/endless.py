@@ -34,7 +34,8 @@ from segue.train.report import markdown, put
 
 RATE = 44_100
 SOURCE = Path(__file__).resolve().parent.parent / "examples" / "clip_a.flac"
-AFTER_S = 8.0  # what the source plays before it is continued
+AFTER_S = 8.0  # what the source plays before it is continued, where it is long enough
+BAR, AHEAD = 4, 2  # beats of a bar; costs of a window that may pass between the asking and the first bar that can be met
 BEATS, SEED = 8.0, 42
 FADE_S = 1.0  # left out of the recording on either side of what is judged
 TOLD = 20  # repeats that are told one by one
@@ -133,22 +134,29 @@ def loudness_range(levels: Sequence[float]) -> float | None:
     return float(high - low)
 
 
-def score(beats: float, bpm: float, seed: int) -> list[Event]:
-    """Play on without an end from the first bar after AFTER_S."""
+def score(beats: float, bpm: float, seed: int, after_s: float = AFTER_S) -> list[Event]:
+    """Play on without an end from the first bar after `after_s`."""
     words = ("beats", beats, "seed", seed, "quant", "bar", "endless", True)
-    return [Event(0.0, "/segue/tempo", (bpm,)), Event(AFTER_S, "/segue/deck/1/continue", words)]
+    return [Event(0.0, "/segue/tempo", (bpm,)), Event(after_s, "/segue/deck/1/continue", words)]
+
+
+def asked_s(length_s: float, bpm: float, cost: float) -> float:
+    """Seconds of a source of so many after which it is continued: AFTER_S, or so much sooner that the first take begins on a bar
+    before the source ends. Silence after its end is none of its music, and takes would be cut from it."""
+    return max(0.0, min(AFTER_S, length_s - BAR * 60 / bpm - AHEAD * cost))
 
 
 def play(args: Any, out: Path) -> dict[str, Any]:
     """Renders the minutes to a file; the report of `segue render`. Raises ScoreError where no take was heard."""
     with opened(str(args.input), RATE) as reader:
-        tail = max(0.0, AFTER_S + 60 * args.minutes + 2 * FADE_S - reader.length / RATE)
+        after_s = asked_s(reader.length / RATE, args.bpm, args.cost)
+        tail = max(0.0, after_s + 60 * args.minutes + 2 * FADE_S - reader.length / RATE)
         options = argparse.ArgumentParser()
         add_render_arguments(options)
         given = {"score": "-", "model": args.model, "backend": args.backend, "tempo": args.bpm, "tail": tail, "cost": args.cost}
         words = [f"--{name}={value}" for name, value in given.items()]
         wanted = options.parse_args([str(args.input), str(out), *words])
-        report, fails = rendered(wanted, score(args.beats, args.bpm, args.seed), reader)
+        report, fails = rendered(wanted, score(args.beats, args.bpm, args.seed, after_s), reader)
     if not report["takes"]:
         raise ScoreError(f"no take was heard{''.join(f'; {words[1]}' for words in fails[:1])}; see `segue doctor`")
     return report

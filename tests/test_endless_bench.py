@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from segue.bench.endless import SOURCE, course, gaps, loudness_range
+from segue.bench.endless import AFTER_S, SOURCE, asked_s, course, gaps, loudness_range
 from segue.bench.endless_pieces import excerpts, figures, holding, table
 from segue.server.cli import main
 
@@ -51,6 +51,14 @@ def test_gaps_and_courses_are_counted() -> None:
     assert line is not None
     assert line["per_minute"] == pytest.approx(2.0)
     assert (line["least"], line["largest"]) == (1.0, 3.0)
+
+
+def test_a_short_source_is_continued_before_it_ends() -> None:
+    assert asked_s(24.0, 90.0, 0.8) == AFTER_S
+    for length_s, bpm in ((7.5, 120.0), (8.0, 120.0), (9.3, 103.0)):
+        first_bar = asked_s(length_s, bpm, 0.8) + 1.3 * 0.8 + 0.25 + 4 * 60 / bpm  # the lead of a take, and the wait for a bar
+        assert 2.4 < first_bar <= length_s
+    assert asked_s(1.0, 60.0, 0.8) == 0.0
 
 
 def test_a_loudness_range_is_that_of_ebu_tech_3342() -> None:
