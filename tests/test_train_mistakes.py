@@ -97,6 +97,15 @@ def test_nothing_to_prepare_is_one_sentence(
     assert not (tmp_path / "audio").exists()
 
 
+def test_clips_that_nobody_could_decode_are_missed_aloud(
+    latents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clips.yaml").write_text(YAML + "sample_steps: 2\n")
+    words = ["--recipe", str(tmp_path / "clips.yaml"), "--latents", str(latents), "--out", str(tmp_path / "run")]
+    assert main(["train", "diffusion", *words]) == 0
+    assert "no sample clips are written: --codec would decode them" in capsys.readouterr().err
+
+
 def test_a_job_without_its_music_or_its_result_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = str(tmp_path / "nowhere")
     assert main(["train", "gpu", "stage", "--data", nowhere, "--pieces", str(tmp_path / "pieces")]) == 2
@@ -167,6 +176,9 @@ def test_latents_of_another_codec_or_of_other_songs_are_not_taken_for_these(tmp_
     out = tmp_path / "latents"
     assert len(list(export_latents(codecs[0], library, out))) == 1
     assert not list(export_latents(codecs[0], library, out))  # nothing is left to do
+    told = [line.partition("; ")[2] for line in export_latents(codecs[0], library, tmp_path / "two", (0, 1))]
+    assert [line.partition(",")[0] for line in told] == ["2 songs to go", "0 songs to go"]
+    assert told[1].endswith(", 0.0 min")
     before = (out / "latents-v0-000.safetensors").read_bytes()
     with torch.no_grad():
         for value in codecs[0].decoder.parameters():

@@ -6,6 +6,7 @@ Several processes (`torchrun --nproc-per-node 2 -m segue train diffusion ...`) s
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -205,6 +206,8 @@ def run(args: Any) -> int:
 
     def train() -> Path:
         recipe = read_recipe(args.recipe)
+        if recipe.sample_steps and not args.codec and parallel.rank() == 0:
+            print("no sample clips are written: --codec would decode them", file=sys.stderr)
         plan, channels = loop.plan_of(args), recipe.denoiser.channels
         latents = Latents(args.latents, recipe.frames, channels)
         held_out = Latents(args.held_out, recipe.frames, channels) if args.held_out else latents

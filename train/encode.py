@@ -117,7 +117,26 @@ def export_latents(
     Raises ValueError where a shard that is there was made by another codec, or of other songs.
     """
     out.mkdir(parents=True, exist_ok=True)
-    begun = time.monotonic()
+    begun, done = time.monotonic(), 0
+    todo = list(_shards(codec, library, out, variants, part))
+    for number, (path, variant, songs, origin) in enumerate(todo):
+        if time.monotonic() - begun > 60 * minutes:
+            yield f"{minutes:g} minutes are over; run it again to go on"
+            return
+        rows = {key_of(song, variant): encode_song(codec, variant_audio(library, song, variant)) for song in songs}
+        labels = {key_of(song, variant).split("/")[0]: song.label for song in songs if song.label}
+        save_file(rows, path.with_suffix(".tmp"), metadata={LABELS: json.dumps(labels), ORIGIN: origin})
+        path.with_suffix(".tmp").replace(path)
+        music = sum(z.shape[1] for z in rows.values()) * codec.hop / RATE / 60
+        done, left = done + len(songs), sum(len(songs) for _, _, songs, _ in todo[number + 1 :])
+        pace = (time.monotonic() - begun) / 60 / done
+        yield f"{path}: {len(rows)} songs, {music:.1f} minutes; {left} songs to go, {pace * left:.1f} min"
+
+
+def _shards(
+    codec: Any, library: Library, out: Path, variants: Sequence[int], part: tuple[int, int]
+) -> Iterator[tuple[Path, int, Sequence[Song], str]]:
+    """(file, variant, songs, origin) of every shard of this part that is not there yet. Raises ValueError for one of others."""
     for variant in variants:
         for first in range(0, len(library.songs), SHARD):
             path = out / f"latents-v{variant}-{first // SHARD:03d}.safetensors"
@@ -125,17 +144,8 @@ def export_latents(
             origin = origin_of(codec, songs)
             if path.is_file() and came_from(path) not in ("", origin):
                 raise ValueError(f"{path}: holds latents of another codec or of other songs; remove it, or choose another --out")
-            if path.is_file() or first // SHARD % part[1] != part[0]:
-                continue
-            if time.monotonic() - begun > 60 * minutes:
-                yield f"{minutes:g} minutes are over; run it again to go on"
-                return
-            rows = {key_of(song, variant): encode_song(codec, variant_audio(library, song, variant)) for song in songs}
-            labels = {key_of(song, variant).split("/")[0]: song.label for song in songs if song.label}
-            save_file(rows, path.with_suffix(".tmp"), metadata={LABELS: json.dumps(labels), ORIGIN: origin})
-            path.with_suffix(".tmp").replace(path)
-            music = sum(z.shape[1] for z in rows.values()) * codec.hop / RATE / 60
-            yield f"{path}: {len(rows)} songs, {music:.1f} minutes"
+            if not path.is_file() and first // SHARD % part[1] == part[0]:
+                yield path, variant, songs, origin
 
 
 def origin_of(codec: torch.nn.Module, songs: Sequence[Song]) -> str:
