@@ -92,5 +92,5 @@ class Played:
     def _norms_of(self, sound: Values) -> Values:
         """`[len(sound) - window + 1]`, the norm of every window."""
         energy = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
-        norms: Values = np.sqrt(np.maximum(energy[self.window :] - energy[: -self.window], self.window * QUIET**2)).astype(np.float32)
-        return norms
+        norms: Values = np.maximum(energy[self.window :] - energy[: -self.window], self.window * QUIET**2).astype(np.float32)
+        return np.sqrt(norms)
