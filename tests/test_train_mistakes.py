@@ -123,6 +123,33 @@ def test_a_recipe_of_nothing_is_refused(latents: Path, tmp_path: Path, capsys: p
     assert f"{key} in {tmp_path / 'none.yaml'}: got {value}, allowed values above 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("stage", "line", "sentence"),
+    [
+        ("diffusion", "denoiser: 3", "denoiser in FILE: got 3, allowed sizes such as {width: 320, layers: 6}"),
+        ("diffusion", "denoiser: {width: wide}", "denoiser: width in FILE: got 'wide', allowed values such as 320"),
+        ("diffusion", "classes: techno", "classes in FILE: got 'techno', allowed values such as ['name', 'other name']"),
+        ("diffusion", "ema: 2.0", "ema in FILE: got 2.0, allowed a share from 0 to below 1"),
+        ("diffusion", "model: [live]", "model ['live'] in FILE, allowed cqt,"),
+        ("codec", "latent_noise: 0.1", "latent_noise in FILE: got 0.1, allowed values such as [0.1, 0.2]"),
+        ("codec", "latent_noise: [0.1]", "latent_noise in FILE: got [0.1], allowed two levels such as [0.1, 0.2]"),
+        ("distill", "stages: 4", "stages in FILE: got 4, allowed values such as [8, 4, 2]"),
+        ("distill", "stages: [four, two]", "stages in FILE: got ['four', 'two'], allowed values such as [8, 4, 2]"),
+    ],
+)
+def test_a_value_of_another_kind_is_one_sentence(
+    latents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, line: str, sentence: str
+) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(line)
+    given = {"codec": ["--data", str(latents.parent)], "diffusion": ["--latents", str(latents)]}
+    given["distill"] = [*given["diffusion"], "--teacher", "live"]
+    assert main(["train", stage, "--recipe", str(file), *given[stage], "--out", str(tmp_path / "run")]) == 2
+    err = capsys.readouterr().err
+    assert sentence.replace("FILE", str(file)) in err
+    assert err.count("\n") == 1
+
+
 def test_a_run_is_not_written_over(latents: Path, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", "diffusion", "--recipe", str(recipe), "--latents", str(latents), "--out", str(tmp_path / "run")]
     assert main(words) == 0

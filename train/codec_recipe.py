@@ -57,9 +57,10 @@ def from_values(path: Path, values: dict[str, Any]) -> Recipe:
     named = {"model": spec.name, "family": spec.family, "codec": changed(path, "codec", spec.codec, values)}
     if values.get("stage", "both") not in STAGES:
         raise ValueError(f"stage {values['stage']!r} in {path}, allowed {', '.join(STAGES)}: choose one")
-    if "latent_noise" in values:
-        values["latent_noise"] = tuple(values["latent_noise"])
     recipe = made(path, Recipe, values | named)
+    if len(recipe.latent_noise) != len(Recipe.latent_noise):
+        got, such = list(recipe.latent_noise), list(Recipe.latent_noise)
+        raise ValueError(f"latent_noise in {path}: got {got}, allowed two levels such as {such}: correct it")
     precision.check(recipe.precision)
     if recipe.noise and not hasattr(build_codec(recipe), "noise_at"):
         raise ValueError(f"noise in {path}: the codec of {recipe.model} has no noise branch; set it to false")

@@ -50,8 +50,7 @@ def read_recipe(path: Path) -> Recipe:
     values = read(path, [f.name for f in fields(Recipe) if f.name != "family"])
     spec = preset(path, values)
     named = {"model": spec.name, "family": spec.family, "denoiser": changed(path, "denoiser", spec.denoiser, values)}
-    names = {"classes": tuple(values.get("classes", ()))}
-    recipe = made(path, Recipe, {"frames": spec.window_frames} | values | named | names)
+    recipe = made(path, Recipe, {"frames": spec.window_frames} | values | named)
     precision.check(recipe.precision)
     if recipe.condition not in CONDITIONS:
         raise ValueError(f"condition {recipe.condition!r} in {path}, allowed {', '.join(CONDITIONS)}: choose one")

@@ -65,7 +65,6 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """A recipe from YAML. Raises `ValueError` for an unknown key, method or order of stages."""
     values = read(path, [f.name for f in fields(Recipe)])
-    values["stages"] = tuple(values.get("stages", Recipe.stages))
     recipe = made(path, Recipe, values)
     precision.check(recipe.precision)
     if recipe.method not in METHODS:

@@ -44,26 +44,39 @@ def read(path: Path, allowed: Sequence[str]) -> dict[str, Any]:
 
 
 def made(path: Path, kind: type[R], values: Mapping[str, Any]) -> R:
-    """A recipe from its values; whole numbers are taken where fractions are.
+    """A recipe from its values; whole numbers are taken where fractions are, lists become tuples.
 
-    Raises ValueError for a value of another type, or for one of POSITIVE that is 0 or less.
+    Raises ValueError for a value of another type, or one outside its range.
     """
     defaults = {f.name: f.default for f in fields(kind)}  # type: ignore[arg-type]
     for key, value in values.items():
         default = defaults.get(key)
-        wanted = (int, float) if isinstance(default, float) else type(default)
-        plain = isinstance(default, bool | int | float | str)
-        if plain and (not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool))):
-            raise ValueError(f"{key} in {path}: got {value!r}, allowed values such as {default!r}: correct it")
+        check(path, key, value, default)
         if key in POSITIVE and value <= 0:
             raise ValueError(f"{key} in {path}: got {value!r}, allowed values above 0 such as {default!r}: correct it")
-    return kind(**values)
+        if key == "ema" and not 0 <= value < 1:
+            raise ValueError(f"ema in {path}: got {value!r}, allowed a share from 0 to below 1 such as {default!r}: correct it")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def check(path: Path, key: str, value: Any, default: Any) -> None:
+    """Raises ValueError where a value is not of the default's kind: a number or a word, or a list of such."""
+    many = isinstance(default, tuple)
+    one = (default[0] if default else "name") if many else default
+    if not isinstance(one, bool | int | float | str):
+        return
+    wanted = (int, float) if isinstance(one, float) else type(one)
+    each = value if many and isinstance(value, list | tuple) else [value]
+    plain = all(isinstance(v, wanted) and (isinstance(one, bool) or not isinstance(v, bool)) for v in each)
+    if not plain or many != isinstance(value, list | tuple):
+        example = list(default) or ["name", "other name"] if many else default
+        raise ValueError(f"{key} in {path}: got {value!r}, allowed values such as {example!r}: correct it")
 
 
 def preset(path: Path, values: dict[str, Any], default: str = "live") -> ModelSpec:
     """The preset that a recipe names as `model`, taken out of its values. Raises ValueError for another name."""
     name, known = values.pop("model", default), presets()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"model {name!r} in {path}, allowed {', '.join(sorted(known))}: choose one")
     return known[name]
 
@@ -71,8 +84,12 @@ def preset(path: Path, values: dict[str, Any], default: str = "live") -> ModelSp
 def changed(path: Path, part: str, spec: Any, values: dict[str, Any]) -> Any:
     """A preset's codec or denoiser spec with the sizes that a recipe names under `part`. Raises ValueError."""
     other = values.pop(part, None) or {}
+    if not isinstance(other, dict):
+        raise ValueError(f"{part} in {path}: got {other!r}, allowed sizes such as {{width: 320, layers: 6}}: correct it")
     known = [f.name for f in fields(spec)]
     unknown = sorted(set(other) - set(known))
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r} in {path}, allowed {', '.join(known)}: correct or remove it")
+    for key, value in other.items():
+        check(path, f"{part}: {key}", value, getattr(spec, key))
     return build(type(spec), asdict(spec) | other)
