@@ -54,7 +54,7 @@ def kick(rng: np.random.Generator) -> Audio:
     t, low, top, fall = seconds_of(0.35), rng.uniform(42, 60), rng.uniform(140, 420), rng.uniform(0.015, 0.05)
     phase = 2 * np.pi * (low * t + (top - low) * fall * (1 - np.exp(-t / fall)))
     click = rng.normal(size=len(t)).astype(np.float32) * np.exp(-t / 0.002) * rng.uniform(0, 0.4)
-    return single(np.sin(phase) * np.exp(-t / rng.uniform(0.08, 0.2)) + click)
+    return single((np.sin(phase) * np.exp(-t / rng.uniform(0.08, 0.2)) + click) * np.clip((0.35 - t) / 0.05, 0, 1))
 
 
 def filtered_noise(rng: np.random.Generator, length: float, low: float, high: float, decay: float) -> Audio:
@@ -229,10 +229,10 @@ class Composer:
                     add(track, self.sample(bar, step % self.steps), sound, 0.2 * (1 - pan), 0.2 * (1 + pan))
 
     def duck(self, length: int) -> Audio:
-        """Gain that dips on every beat, `[length, 1]`: the pumping of a side chain."""
+        """Gain that dips on every beat, within 5 ms, `[length, 1]`: the pumping of a side chain."""
         phase = (np.arange(length) / RATE) % (4 * self.step)
         depth = self.rng.uniform(0.2, 0.8) if self.rng.random() < 0.5 else 0.0
-        return single(1 - depth * np.exp(-phase / 0.08))[:, None]
+        return single(1 - depth * np.exp(-phase / 0.08) * np.minimum(1, phase / 0.005))[:, None]
 
 
 def echo(track: Audio, delay: int, feedback: float) -> Audio:
