@@ -171,9 +171,9 @@ def restored(args: argparse.Namespace, reader: FileReader, model: Any) -> dict[s
 
 @contextmanager
 def waiting(output: Path, rate: int, channels: int) -> Iterator[soundfile.SoundFile]:
-    """A file of floats to write and to read, in the folder of the output and gone afterwards."""
+    """A file of floats to write and to read, without a name in the folder of the output: gone afterwards, even after a kill."""
     with (
-        tempfile.NamedTemporaryFile(dir=output.parent, prefix=".segue-restore-") as file,
+        tempfile.TemporaryFile(dir=output.parent) as file,
         soundfile.SoundFile(file, "w+", rate, channels, format="W64", subtype="FLOAT") as made,
     ):
         yield made
