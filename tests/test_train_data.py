@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,9 @@ def test_bad_files_are_skipped_with_the_reason(folder: Path, tmp_path: Path) -> 
 
 def test_everything_becomes_stereo_at_one_rate_and_preparing_again_changes_nothing(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    list(prepare(folder, out))
+    told = [line for line in prepare(folder, out) if line.startswith("prepared")]
+    assert len(told) == 4
+    assert all(re.search(r"; \d+ to go, \d+\.\d min$", line) for line in told)
     first = read_index(out)
     for entry in first.values():
         stored = open_entry(out, entry)

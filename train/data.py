@@ -174,7 +174,6 @@ def prepare(
             if time.monotonic() - begun > 60 * minutes:
                 yield f"{minutes:g} minutes are over after {number} of {len(todo)} files; run it again to go on"
                 return
-            left = (time.monotonic() - begun) / number * (len(todo) - number) / 60 if number else math.nan
             try:
                 entries[name] = entry_of(path, name, out, about(path), holdout)
             except Skipped as reason:
@@ -183,7 +182,9 @@ def prepare(
             if time.monotonic() - written > INDEX_SECONDS:
                 write_index(out, entries.values())
                 written = time.monotonic()
-            yield f"prepared {path.name}: {entries[name].frames / RATE:.0f} s; {len(todo) - number - 1} to go, {left:.1f} min"
+            after = len(todo) - number - 1
+            left = (time.monotonic() - begun) / (number + 1) * after / 60
+            yield f"prepared {path.name}: {entries[name].frames / RATE:.0f} s; {after} to go, {left:.1f} min"
     finally:
         write_index(out, entries.values())
 
