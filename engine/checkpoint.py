@@ -18,6 +18,7 @@ from segue.engine.models.spec import FAMILY, Model, ModelSpec
 SHIPPED = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
 SCALE = "::scale"  # beside an int8 tensor: one factor an output channel
+ARCHIVE = b"PK"  # how a checkpoint that torch.save wrote begins
 PRECISIONS = ("fp32", "fp16", "int8")
 INT8_LEAST = 4096  # smaller tensors stay in half precision: gains and biases cost nothing and matter
 
@@ -176,7 +177,15 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {}), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged, or no safetensors file ({error}); copy or train it again") from error
+        raise CheckpointError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        archive = file.read(len(ARCHIVE)) == ARCHIVE
+    if archive:
+        return f"{path}: got a checkpoint of a training, allowed model files; `segue train pack` makes one of it"
+    return f"{path}: damaged, or no safetensors file ({error}); copy or train it again"
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -186,7 +195,7 @@ def _metadata(path: Path) -> dict[str, str]:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged, or no safetensors file ({error}); copy or train it again") from error
+        raise CheckpointError(_unreadable(path, error)) from error
 
 
 def _spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:

@@ -87,6 +87,12 @@ def test_a_cut_file_and_a_foreign_file_are_refused(tmp_path: Path, parts: tuple[
         load(path)
 
 
+def test_a_checkpoint_of_a_training_is_told_from_a_damaged_model(tmp_path: Path) -> None:
+    torch.save({"recipe": {}}, tmp_path / "diffusion.pt")
+    with pytest.raises(CheckpointError, match="a checkpoint of a training, allowed model files; `segue train pack`"):
+        load(tmp_path / "diffusion.pt")
+
+
 def test_another_family_is_named(tmp_path: Path, parts: tuple[LiveCodec, Dit]) -> None:
     path = written(tmp_path, parts, "fp16", replace(SPEC, family="wavelet-flow"))
     with pytest.raises(CheckpointError, match=r"of family 'wavelet-flow', this engine loads .*latent-dit.*; install the package"):
