@@ -207,7 +207,9 @@ def test_a_saved_model_fills_a_hole_and_keeps_what_is_around_it(frames: FoldSpec
 
 
 def test_presets_stand_by_their_sizes() -> None:
+    names = ("cqt", "cqt-small", "cqt-patched")
     with torch.device("meta"):
-        sizes = {name: sum(p.numel() for p in build_denoiser(presets()[name])[0].parameters()) for name in ("cqt", "cqt-small")}
+        sizes = {name: sum(p.numel() for p in build_denoiser(presets()[name])[0].parameters()) for name in names}
     assert 20e6 < sizes["cqt"] < 25e6
     assert sizes["cqt-small"] < 1e6
+    assert 15e6 < sizes["cqt-patched"] < 16e6

@@ -84,19 +84,22 @@ def classes_of(engine: Engine, case: Case) -> NDArray[np.float32]:
         return np.asarray(engine.guide.classifier(encode(codec, style * np.float32(gain))), np.float32)
 
 
+# Of each task of Table 1 the engine's tasks that play its cases.
+PLAYED: Mapping[str, tuple[str, ...]] = {
+    "unconditional": ("generate",),
+    "continuation": ("continuation",),
+    "infill": ("infill", "regenerate", "renoise"),
+    "transition": ("transition",),
+    "guidance": ("style", "classify"),
+}
+
+
 def ways(task: str, steps: int, sampler: str, model: str = "", classifier: bool = True) -> tuple[Way, ...]:
     """A model's ways to play a task of Table 1: infill's cases are also regenerated, by Table 2 and as 4.3 words it.
 
     classifier: whether the model's guide has one, which classifier guidance needs. Ours generates over a groove, and from noise.
     """
-    played = {
-        "unconditional": ("generate",),
-        "continuation": ("continuation",),
-        "infill": ("infill", "regenerate", "renoise"),
-        "transition": ("transition",),
-        "guidance": ("style", "classify") if classifier else ("style",),
-    }
-    usual = tuple(Way(name, steps, sampler, model=model) for name in played[task])
+    usual = tuple(Way(name, steps, sampler, model=model) for name in PLAYED[task] if classifier or name != "classify")
     return (*usual, replace(usual[0], start=1.0)) if task == "unconditional" and not model else usual
 
 

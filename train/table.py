@@ -25,7 +25,7 @@ from segue.train.metrics.realism import K, manifold, precision
 from segue.train.metrics.spectral import BANDS_HZ, roughness
 from segue.train.rows import LESS, Row
 from segue.train.store import Arrays, Store, carry_out, pieces
-from segue.train.systems import CODEC, FADE, TRUTH, Way, ways
+from segue.train.systems import CODEC, FADE, PLAYED, TRUTH, Way, ways
 from segue.train.yamnet import data_folder
 
 CLIPS = 36
@@ -153,7 +153,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=4, help="sampler steps")
     parser.add_argument("--sampler", default="ddim", choices=["ddim", "ddpm"], help="Algorithm 2 or 1")
     opening.add_beside(parser)
-    parser.add_argument("--beside-tasks", nargs="+", default=list(TASKS), choices=TASKS, help="which of the tasks those play")
+    played = [name for names in PLAYED.values() for name in names]
+    parser.add_argument("--beside-tasks", nargs="+", default=played, choices=played, help="what those play (default: all)")
 
 
 def run(args: Any) -> int:
@@ -166,9 +167,10 @@ def run(args: Any) -> int:
         return 2
 
     def played_by(task: str, name: str) -> tuple[Way, ...]:
-        if name and task not in args.beside_tasks:
-            return ()
-        return ways(task, args.beside_steps if name else args.steps, args.sampler, name, guided[name])
+        if not name:
+            return ways(task, args.steps, args.sampler, classifier=guided[name])
+        found = ways(task, args.beside_steps, args.sampler, name, guided[name])
+        return tuple(way for way in found if way.task in args.beside_tasks)
 
     played = [(task, tuple(way for name in guided for way in played_by(task, name))) for task in args.tasks]
     return finish(args, played, name="table")
