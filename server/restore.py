@@ -144,7 +144,7 @@ def restored(args: argparse.Namespace, reader: FileReader, model: Any) -> dict[s
             total.update(np.ascontiguousarray(kept).tobytes())
             frames, peak = frames + kept.shape[1], max(peak, float(np.abs(kept).max()))
             print(progress(number, count, began), end="", file=sys.stderr, flush=True)
-        lowered = min(1.0, FULL_SCALE / peak)
+        lowered = FULL_SCALE / max(peak, FULL_SCALE)
         made.seek(0)
         with create(args.output, rate, channels) as out:
             for block in made.blocks(CHUNK, dtype="float32", always_2d=True):

@@ -85,7 +85,7 @@ def test_a_short_clip_is_held(recipe: str) -> None:
 @pytest.mark.parametrize("recipe", ["paper_waveform", "cqt"])
 def test_a_short_clip_is_held_to_its_samples(recipe: str) -> None:
     """Where the codec loses nothing: as sound, within half of the distance of noise of the same colour."""
-    work, short = work_of(recipe, 0.78, steps=160 if recipe == "paper_waveform" else 110), clip(11_025, 0.8)
+    work, short = work_of(recipe, 0.78, steps=240 if recipe == "paper_waveform" else 110), clip(11_025, 0.8)
     assert isinstance(work.spec.codec, FoldSpec)
     level = gain_to(REFERENCE_LUFS, [short], work.spec.codec.rate)
     gain = 1 / float(lifted(torch.from_numpy(level * short), work.spec.codec.emphasis).std())
