@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from made_up_ears import EARS
 
 from segue.engine.checkpoint import save
 from segue.engine.models.cqt_unet import CqtSpec
@@ -26,16 +27,6 @@ from segue.train.rows import LESS, Row
 
 RATE = 44_100
 TINY = CqtSpec(256, bands=8, octaves=5, widths=(8, 8, 8, 16, 16), blocks=1, groups=4, code=16, patch=(4, 3), direct=True)
-EARS = """
-import torch
-class Ears:
-    name, rate = "ears", 8000
-    def patches(self, audio):
-        cut = audio.unfold(-1, 4000, 4000)
-        return torch.stack([cut.std(-1), cut.diff(dim=-1).std(-1), cut.abs().amax(-1)], dim=-1)
-    def classes(self, patches):
-        return patches.mean(1).sigmoid()
-"""
 
 
 def written(path: Path, rate: int = RATE) -> Path:

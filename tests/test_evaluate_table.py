@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from made_up_ears import EARS
 
 from segue.engine.guidance import REGIMES
 from segue.engine.samplers import sampler
@@ -124,18 +125,6 @@ def test_a_store_keeps_pieces_and_refuses_another_plan(tmp_path: Path) -> None:
     assert again.get(parts)["x"].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="clips 5, asked is 6; name another folder"):
         Store(tmp_path / "a", {"clips": 6})
-
-
-EARS = """
-import torch
-class Ears:
-    name, rate = "ears", 8000
-    def patches(self, audio):
-        cut = audio.unfold(-1, 4000, 4000)
-        return torch.stack([cut.std(-1), cut.diff(dim=-1).std(-1), cut.abs().amax(-1)], dim=-1)
-    def classes(self, patches):
-        return patches.mean(1).sigmoid()
-"""
 
 
 @pytest.fixture

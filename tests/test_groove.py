@@ -64,6 +64,8 @@ def test_nothing_in_it_clicks() -> None:
     """Kicks that ended before they had died away, and a gain that dipped at once, were heard in one take of six."""
     for seed in range(12):
         assert click_sharpness(groove(request(5.0, None, seed=seed), RATE, -18.0), RATE).max() < CLICK
+    for seed in range(3):  # longer than what is composed: it goes round
+        assert click_sharpness(groove(request(20.0, 120.0, 30_000, seed), RATE, -18.0), RATE).max() < CLICK
 
 
 def test_a_take_from_nothing_is_music_where_noise_alone_is_none() -> None:
